@@ -1,0 +1,57 @@
+"""Shared types: what one floor of the house promises to another without importing it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+__all__ = ["Coefficients", "ConnectionKind", "NeuronLike", "Reset", "Sample", "SpikeFunction", "State", "Trace"]
+
+SpikeFunction = Callable[[Tensor], Tensor]
+"""v - v_th -> spikes, of the same shape; a surrogate, or its smooth twin."""
+
+State = tuple[Tensor, ...]
+"""State of one layer between two calls: what the neuron's ``state_names`` say, each [B, N]."""
+
+Coefficients = Mapping[str, float | Tensor]
+"""Decays by name; a float, a scalar tensor or one value per neuron [N]."""
+
+Reset = Literal["subtract", "zero"]
+ConnectionKind = Literal["input", "feedforward", "recurrent", "readout"]
+
+Sample = tuple[Tensor, Tensor]
+"""A batch as data modules hand it out: x [B, T, N] and y [B]."""
+
+
+class Trace(NamedTuple):
+    """What a neuron did over T steps.
+
+    ``output`` [B, T, N] is what other layers see (spikes, or the potential of a neuron without threshold); ``state`` is
+    the state after the last step; ``potentials`` [B, T, N] are there when asked for.
+    """
+
+    output: Tensor
+    state: State
+    potentials: Tensor | None
+
+
+class NeuronLike(Protocol):
+    """What :func:`snnlightning.scan.scan` asks of a neuron."""
+
+    @property
+    def spiking(self) -> bool: ...
+    @property
+    def state_names(self) -> tuple[str, ...]: ...
+    def coefficients(self) -> dict[str, float]: ...
+    def run(
+        self,
+        drive: Tensor,
+        w_rec: Tensor | None,
+        state: State,
+        spike: SpikeFunction | None,
+        coefficients: Coefficients,
+        potentials: bool,
+    ) -> Trace: ...
+
+
+JSON = dict[str, Any]
