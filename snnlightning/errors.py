@@ -89,8 +89,8 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+        if error.name is None or error.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
             raise
         raise MissingDependencyError(
-            f"{purpose} needs {module.split('.')[0]}, which is not installed: pip install 'snnlightning[{extra}]'."
+            f"{purpose} needs {module.split('.', maxsplit=1)[0]}, which is not installed: pip install 'snnlightning[{extra}]'."
         ) from error

@@ -1,11 +1,23 @@
 """Shared types: what one floor of the house promises to another without importing it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-__all__ = ["Coefficients", "ConnectionKind", "NeuronLike", "Reset", "Sample", "SpikeFunction", "State", "Trace"]
+__all__ = [
+    "Coefficients",
+    "Connection",
+    "ConnectionKind",
+    "LayerRecord",
+    "NetworkOutput",
+    "NeuronLike",
+    "Reset",
+    "Sample",
+    "SpikeFunction",
+    "State",
+    "Trace",
+]
 
 SpikeFunction = Callable[[Tensor], Tensor]
 """v - v_th -> spikes, of the same shape; a surrogate, or its smooth twin."""
@@ -35,6 +47,43 @@ class Trace(NamedTuple):
     potentials: Tensor | None
 
 
+class Connection(NamedTuple):
+    """One set of synapses as it was used: what came in, and through which weights.
+
+    ``activity`` [B, T, N_pre] is what the presynaptic side sent, ``weight`` [N_post, N_pre] the weights in effect (after
+    masks and parametrisations); ``binary`` says that the activity is known to hold spikes only, so nobody needs to look.
+    """
+
+    name: str
+    kind: ConnectionKind
+    activity: Tensor
+    weight: Tensor
+    binary: bool
+
+
+class LayerRecord(NamedTuple):
+    """What one layer did with one batch: the record that travels by return value to regularizers and metrics."""
+
+    name: str
+    spiking: bool
+    output: Tensor
+    state: State
+    potentials: Tensor | None
+    connections: tuple[Connection, ...]
+
+
+class NetworkOutput(NamedTuple):
+    """What a network returns: ``logits`` [B, C] and one record per layer, first to last."""
+
+    logits: Tensor
+    records: tuple[LayerRecord, ...]
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The state of every layer after the last step, to pass to the next call."""
+        return tuple(record.state for record in self.records)
+
+
 class NeuronLike(Protocol):
     """What :func:`snnlightning.scan.scan` asks of a neuron."""
 
@@ -42,7 +91,7 @@ class NeuronLike(Protocol):
     def spiking(self) -> bool: ...
     @property
     def state_names(self) -> tuple[str, ...]: ...
-    def coefficients(self) -> dict[str, float]: ...
+    def coefficients(self) -> dict[str, float | Tensor]: ...
     def run(
         self,
         drive: Tensor,
@@ -52,6 +101,3 @@ class NeuronLike(Protocol):
         coefficients: Coefficients,
         potentials: bool,
     ) -> Trace: ...
-
-
-JSON = dict[str, Any]

@@ -1,0 +1,92 @@
+"""What every encoder is: intensities in, a spike train out.
+
+An encoder is a frozen record of numbers and a pure function: the same intensities give the same spikes, in one batch or
+in many, on every device. A code that draws random numbers gets them from its seed and the number of the sample.
+"""
+
+import abc
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigurationError, DataError, ShapeError
+
+__all__ = ["AbstractEncoder"]
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractEncoder(abc.ABC):
+    """x [B, N] in [0, 1] -> spikes [B, T, N], float32, T = steps.
+
+    Args:
+        steps: number of time steps T, >= 1.
+
+    Raises:
+        ConfigurationError: ``steps`` is not a whole number of at least 1.
+    """
+
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise ConfigurationError(
+                f"{type(self).__name__}(steps={self.steps!r}): a whole number of at least 1 is expected."
+            )
+
+    def __call__(self, x: Tensor, first: int = 0) -> Tensor:
+        """Spikes for a batch of intensities.
+
+        Args:
+            x: [B, N], floating point, in [0, 1].
+            first: the number of the batch's first sample in its data set, >= 0; a code without randomness ignores it.
+
+        Returns:
+            [B, T, N] float32 on the device of ``x``: the number of spikes per step.
+
+        Raises:
+            ShapeError: ``x`` is not [B, N].
+            DataError: ``x`` holds integers, NaN or values outside [0, 1].
+        """
+        if x.ndim != 2:
+            raise ShapeError(f"x is {list(x.shape)}; an encoder takes [B, N]: flatten images first, x.flatten(1).")
+        if not x.is_floating_point():
+            raise DataError(f"x is {x.dtype}; intensities are floats in [0, 1]: divide bytes by 255 first.")
+        outside = ~((x >= 0.0) & (x <= 1.0))  # written so that NaN is outside
+        if outside.any():
+            raise DataError(
+                f"x has {int(outside.sum())} values outside [0, 1], the first is {x[outside][0].item()}; scale the"
+                " intensities to [0, 1] first."
+            )
+        return self.encode(x, first)
+
+    @abc.abstractmethod
+    def encode(self, x: Tensor, first: int) -> Tensor:
+        """The code itself, for an ``x`` that has been checked."""
+
+
+def in_range(encoder: AbstractEncoder, name: str, low: float, high: float, interval: str) -> None:
+    """Refuse a field that is not a number in the open interval (low, high), or in (low, high] or [low, high).
+
+    Args:
+        encoder: the record that is being made.
+        name: the field.
+        low, high: the ends.
+        interval: the interval as a reader writes it; its brackets decide which ends belong to it.
+
+    Raises:
+        ConfigurationError: the value is outside, NaN or no number.
+    """
+    value = getattr(encoder, name)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    above = number and (value >= low if interval[0] == "[" else value > low)
+    below = number and (value <= high if interval[-1] == "]" else value < high)
+    if not (above and below):
+        raise ConfigurationError(f"{type(encoder).__name__}({name}={value!r}): a number in {interval} is expected.")
+
+
+def scatter_spikes(bins: Tensor, steps: int) -> Tensor:
+    """One spike per input at its step: bins [B, N] (int64, -1 for none) -> [B, T, N] float32."""
+    spikes = torch.zeros(bins.shape[0], steps, bins.shape[1], device=bins.device)
+    fires = bins >= 0
+    return spikes.scatter_(1, bins.clamp_min(0).unsqueeze(1), fires.unsqueeze(1).float())

@@ -1,0 +1,6 @@
+"""Losses on the readout's logits."""
+
+from .cross_entropy import CrossEntropy
+from .mean_squared_error import MeanSquaredError
+
+__all__ = ["CrossEntropy", "MeanSquaredError"]

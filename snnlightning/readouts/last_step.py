@@ -1,0 +1,23 @@
+"""LastStep: the potential at the end."""
+
+import dataclasses
+
+from torch import Tensor
+
+from .abstract import AbstractReadout
+
+__all__ = ["LastStep"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LastStep(AbstractReadout):
+    """logits_c = Y_c[T-1].
+
+    Example:
+        >>> import torch
+        >>> LastStep()(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]))
+        tensor([[2., 0.]])
+    """
+
+    def reduce(self, y: Tensor) -> Tensor:
+        return y[:, -1]

@@ -1,0 +1,35 @@
+"""LowerBound: wakes neurons that spike less than a bound."""
+
+import dataclasses
+
+from torch import Tensor
+
+from .abstract import AbstractRegularizer
+
+__all__ = ["LowerBound"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LowerBound(AbstractRegularizer):
+    """strength * < max(0, bound - zeta_bi)^power >_bi.
+
+    Gradient: -power strength max(0, bound - zeta)^(power-1) / (B N); a silent neuron gets one wherever the surrogate is
+    not zero at its potential.
+    Source: Zenke & Vogels 2021; stork LowerBoundL2 (strength 100, bound 1e-3).
+
+    Args:
+        bound: spikes per neuron and sample below which it pays, >= 0.
+        power: 1 or 2.
+
+    Example:
+        >>> import torch
+        >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
+        >>> round(LowerBound(strength=100.0).of_counts(zeta).item(), 10)
+        3.33333e-05
+    """
+
+    bound: float = 1e-3
+    power: int = 2
+
+    def penalty(self, counts: Tensor) -> Tensor:
+        return (self.bound - counts).clamp_min(0.0).pow(self.power).mean()

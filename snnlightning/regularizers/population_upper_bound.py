@@ -1,0 +1,33 @@
+"""PopulationUpperBound: a layer's mean count above a bound."""
+
+import dataclasses
+
+from torch import Tensor
+
+from .abstract import AbstractRegularizer
+
+__all__ = ["PopulationUpperBound"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PopulationUpperBound(AbstractRegularizer):
+    """strength * < max(0, < zeta_bi >_i - bound)^power >_b.
+
+    Source: Zenke & Vogels 2021; stork UpperBoundL2 over the population.
+
+    Args:
+        bound: spikes per neuron and sample, averaged over the layer, above which a sample pays, >= 0.
+        power: 1 or 2.
+
+    Example:
+        >>> import torch
+        >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
+        >>> round(PopulationUpperBound(strength=0.06, bound=2.0, power=1).of_counts(zeta).item(), 6)
+        0.01
+    """
+
+    bound: float = 1.0
+    power: int = 2
+
+    def penalty(self, counts: Tensor) -> Tensor:
+        return (counts.mean(dim=-1) - self.bound).clamp_min(0.0).pow(self.power).mean()

@@ -1,0 +1,33 @@
+"""UpperBound: every neuron's count above a bound."""
+
+import dataclasses
+
+from torch import Tensor
+
+from .abstract import AbstractRegularizer
+
+__all__ = ["UpperBound"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpperBound(AbstractRegularizer):
+    """strength * < max(0, zeta_bi - bound)^power >_bi.
+
+    Source: stork UpperBoundL2 per neuron.
+
+    Args:
+        bound: spikes per neuron and sample above which it pays, >= 0.
+        power: 1 or 2.
+
+    Example:
+        >>> import torch
+        >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
+        >>> round(UpperBound(strength=0.1, bound=4.0).of_counts(zeta).item(), 7)
+        0.0166667
+    """
+
+    bound: float = 1.0
+    power: int = 2
+
+    def penalty(self, counts: Tensor) -> Tensor:
+        return (counts - self.bound).clamp_min(0.0).pow(self.power).mean()

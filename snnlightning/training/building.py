@@ -1,0 +1,101 @@
+"""From the plain values of a configuration to neurons, surrogates, readouts, losses and regularizers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, cast
+
+from .. import losses, neurons, readouts, regularizers, surrogates
+from ..errors import ConfigurationError, nearest
+from ..naming import named
+from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
+from ..readouts import AbstractReadout
+from ..regularizers import AbstractRegularizer
+from ..surrogates import AbstractSurrogate
+from .spiking_module import Loss
+
+__all__ = ["build_integrator", "build_loss", "build_neuron", "build_readout", "build_regularizers", "build_surrogate"]
+
+
+def build_neuron(name: str, **parameters: Any) -> AbstractNeuron:
+    """A spiking neuron by name; parameters that are None stay at the neuron's own default.
+
+    Raises:
+        UnknownNameError: no neuron of this name.
+        ConfigurationError: it does not spike, or does not have one of the parameters.
+
+    Example:
+        >>> build_neuron("lif", tau_mem_ms=20.0, tau_syn_ms=None).tau_mem_ms
+        20.0
+    """
+    cls = named("neuron", neurons, name)
+    if not getattr(cls, "spiking", False):
+        raise ConfigurationError(
+            f"{cls.__name__} has no threshold; hidden layers need a neuron that spikes, such as cuba_lif."
+        )
+    return cast(AbstractNeuron, _build(cls, {key: value for key, value in parameters.items() if value is not None}))
+
+
+def build_integrator(hidden: AbstractNeuron, tau_out_ms: float | None) -> AbstractNeuron:
+    """The leaky readout that belongs to a hidden neuron: with a synaptic current where that has one, same ordering."""
+    ordering = "stork" if getattr(hidden, "ordering", "seed") == "stork" else "seed"
+    tau_mem = tau_out_ms if tau_out_ms is not None else getattr(hidden, "tau_mem_ms", None)
+    parameters: dict[str, Any] = {"dt_ms": hidden.dt_ms, "ordering": ordering}
+    if tau_mem is not None:
+        parameters["tau_mem_ms"] = tau_mem
+    if isinstance(hidden, CubaLIF):
+        return CubaLI(tau_syn_ms=hidden.tau_syn_ms, **parameters)
+    return LI(**parameters)
+
+
+def build_surrogate(name: str, height: float, width: float) -> AbstractSurrogate:
+    """A surrogate by name, height at threshold and half width at half maximum.
+
+    Example:
+        >>> build_surrogate("triangle", height=1.0, width=0.5)
+        Triangle(gamma=1.0, slope=1.0)
+    """
+    cls = cast(type[AbstractSurrogate], named("surrogate", surrogates, name))
+    return cls.from_height_width(height=height, width=width)
+
+
+def build_readout(name: str) -> AbstractReadout:
+    """A readout by name."""
+    return cast(AbstractReadout, named("readout", readouts, name)())
+
+
+def build_loss(name: str) -> Loss:
+    """A loss by name."""
+    return cast(Loss, named("loss", losses, name)())
+
+
+def build_regularizers(parameters: Mapping[str, Mapping[str, float]]) -> list[AbstractRegularizer]:
+    """Regularizers by name, each with its arguments; one whose strength is 0 is left out.
+
+    Example:
+        >>> build_regularizers({"lower_bound": {"strength": 100.0}, "upper_bound": {"strength": 0.0}})
+        [LowerBound(strength=100.0, start_epoch=0.0, ramp_epochs=0.0, bound=0.001, power=2)]
+    """
+    built = [
+        cast(AbstractRegularizer, _build(named("regularizer", regularizers, name), arguments))
+        for name, arguments in parameters.items()
+    ]
+    return [regularizer for regularizer in built if regularizer.strength > 0.0]
+
+
+def _build(cls: type, arguments: Mapping[str, Any]) -> object:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in arguments:
+        if key not in fields:
+            raise ConfigurationError(
+                f"{cls.__name__} has no parameter {key!r};{nearest(key, fields)} It has: {', '.join(sorted(fields))}."
+            )
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in arguments
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigurationError(f"{cls.__name__} needs {', '.join(missing)}.")
+    return cls(**arguments)

@@ -1,0 +1,137 @@
+"""SpikingClassifier: the ready-made SpikingModule, built from plain values that fit into a YAML file and a checkpoint."""
+
+import itertools
+
+from ..errors import ConfigurationError
+from ..initializers import ScaledNormal
+from ..layers import SpikingLayer, SpikingNetwork
+from ..readouts import SpikeCount
+from .building import build_integrator, build_loss, build_neuron, build_readout, build_regularizers, build_surrogate
+from .spiking_module import SpikingModule
+
+__all__ = ["SpikingClassifier"]
+
+
+class SpikingClassifier(SpikingModule):
+    """Hidden layers of one kind of spiking neuron, and a leaky readout, for C classes.
+
+    Every argument is a plain value, is saved in the checkpoint (which loads with ``weights_only=True``) and may be a
+    dimension of a search space. None means "as the neuron has it".
+
+    Args:
+        in_features: input channels N.
+        num_classes: C >= 2.
+        hidden_sizes: neurons of each hidden layer, at least one layer.
+        neuron: file or class name in :mod:`snnlightning.neurons`: ``cuba_lif``, ``lif``, ``integrate_fire``.
+        recurrent: whether hidden layers are recurrent.
+        bias: whether hidden layers have a bias.
+        dt_ms: time step of the data in ms.
+        tau_mem_ms: membrane time constant of the hidden neurons in ms (not for ``integrate_fire``).
+        tau_syn_ms: synaptic time constant of the hidden neurons in ms (only for neurons with a synaptic current).
+        learn_tau: ``none``, ``shared`` or ``per_neuron``: whether the hidden time constants are trained.
+        v_th: threshold.
+        reset: ``subtract`` or ``zero``.
+        detach_reset: whether the backward pass ignores the reset.
+        ordering: which published discretisation; see :class:`snnlightning.neurons.CubaLIF`.
+        surrogate: file or class name in :mod:`snnlightning.surrogates`.
+        surrogate_height: h at threshold; comparable between families.
+        surrogate_width: half width at half maximum in units of v; comparable between families.
+        readout: file or class name in :mod:`snnlightning.readouts`. ``spike_count`` makes the last layer spike; all
+            others read the potential of a leaky integrator.
+        tau_out_ms: membrane time constant of the readout layer in ms; ``tau_mem_ms`` of the hidden layers when None.
+        loss: ``cross_entropy`` or ``mean_squared_error``.
+        regularizers: penalties by name with their arguments, such as ``{"population_upper_bound": {"strength": 0.06}}``;
+            a strength of 0 switches one off.
+        init_gain: standard deviation of the input weights times √fan_in.
+        init_gain_rec: the same for the recurrent weights.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+
+    Raises:
+        ConfigurationError: values out of range or that contradict each other.
+        UnknownNameError: a name that there is not.
+
+    Example:
+        >>> model = SpikingClassifier(in_features=64, num_classes=10, hidden_sizes=[32], surrogate="triangle")
+        >>> model.network.names, model.hparams.surrogate
+        (('hidden_0', 'readout'), 'triangle')
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        hidden_sizes: list[int] = [128],  # noqa: B006  (jsonargparse shows it; it is never changed)
+        *,
+        neuron: str = "cuba_lif",
+        recurrent: bool = True,
+        bias: bool = False,
+        dt_ms: float = 1.0,
+        tau_mem_ms: float | None = None,
+        tau_syn_ms: float | None = None,
+        learn_tau: str = "none",
+        v_th: float = 1.0,
+        reset: str = "subtract",
+        detach_reset: bool = True,
+        ordering: str | None = None,
+        surrogate: str = "superspike",
+        surrogate_height: float = 1.0,
+        surrogate_width: float = 0.1,
+        readout: str = "max_over_time",
+        tau_out_ms: float | None = None,
+        loss: str = "cross_entropy",
+        regularizers: dict[str, dict[str, float]] | None = None,
+        init_gain: float = 1.0,
+        init_gain_rec: float = 0.5,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not hidden_sizes:
+            raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
+        hidden = build_neuron(
+            neuron,
+            dt_ms=dt_ms,
+            tau_mem_ms=tau_mem_ms,
+            tau_syn_ms=tau_syn_ms,
+            learn_tau=learn_tau,
+            v_th=v_th,
+            reset=reset,
+            detach_reset=detach_reset,
+            ordering=ordering,
+        )
+        step = build_surrogate(surrogate, surrogate_height, surrogate_width)
+        read = build_readout(readout)
+        counted = isinstance(read, SpikeCount)
+        if counted and tau_out_ms is not None:
+            raise ConfigurationError(
+                "tau_out_ms belongs to a leaky readout, and readout='spike_count' reads spiking neurons; drop one of them."
+            )
+        layers = [
+            SpikingLayer(
+                size_in,
+                size_out,
+                neuron=hidden,
+                surrogate=step,
+                recurrent=recurrent,
+                bias=bias,
+                initializer=ScaledNormal(init_gain),
+                rec_initializer=ScaledNormal(init_gain_rec),
+            )
+            for size_in, size_out in itertools.pairwise([in_features, *hidden_sizes])
+        ]
+        last = SpikingLayer(
+            hidden_sizes[-1],
+            num_classes,
+            neuron=hidden if counted else build_integrator(hidden, tau_out_ms),
+            surrogate=step if counted else None,
+            initializer=ScaledNormal(init_gain),
+        )
+        super().__init__(
+            SpikingNetwork([*layers, last], read),
+            num_classes=num_classes,
+            loss=build_loss(loss),
+            regularizers=build_regularizers(regularizers or {}),
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+        )
+        self.save_hyperparameters()

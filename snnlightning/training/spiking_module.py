@@ -1,0 +1,168 @@
+"""SpikingModule: a spiking network inside Lightning; loss, regularizers, accuracy and operation counts.
+
+It adds nothing to Lightning's rules: bring your own DataModule, callbacks, strategy and logger, override any hook. State
+starts at zero in every call of the network, so nothing leaks from batch to batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from ..errors import ConfigurationError, ShapeError
+from ..losses import CrossEntropy
+from ..metrics import SynOps, SynOpsCounts
+from ..regularizers import AbstractRegularizer
+from ..typing import LayerRecord, NetworkOutput
+from ..units import positive
+
+__all__ = ["SpikingModule"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Stage = Literal["train", "val", "test"]
+
+
+class SpikingModule(L.LightningModule):
+    """Wraps any network that returns a ``NetworkOutput`` (logits and records).
+
+    Logged at the end of every epoch: ``train_loss``, ``train_accuracy``, ``train_penalty`` (when there are regularizers),
+    and for val and test ``*_loss``, ``*_accuracy``, ``*_synops`` (per sample), ``*_synops_input`` / ``_feedforward`` /
+    ``_recurrent`` / ``_readout``, ``*_macs``, ``*_neuron_updates``, ``*_spikes`` (hidden, per sample). The exact counts
+    with all their parts stay in ``self.counts["val"]`` and ``self.counts["test"]``.
+
+    Args:
+        network: x [B, T, N] -> ``NetworkOutput``, such as :class:`snnlightning.layers.SpikingNetwork`.
+        num_classes: C >= 2.
+        loss: (logits [B, C], target [B]) -> scalar; cross-entropy when None.
+        regularizers: penalties on the spikes of the hidden layers (all spiking layers but the last layer).
+        learning_rate: of Adam, > 0.
+        weight_decay: of Adam, >= 0; not applied to learned time constants.
+
+    Optimizer: Adam by default. Override ``configure_optimizers`` in a subclass, or set ``optimizer:`` and
+    ``lr_scheduler:`` in a configuration file (LightningCLI).
+
+    Example:
+        >>> from snnlightning.layers import SpikingLayer, SpikingNetwork
+        >>> from snnlightning.neurons import CubaLI, CubaLIF
+        >>> from snnlightning.readouts import MaxOverTime
+        >>> network = SpikingNetwork(
+        ...     [SpikingLayer(8, 16, neuron=CubaLIF(), recurrent=True), SpikingLayer(16, 3, neuron=CubaLI())], MaxOverTime()
+        ... )
+        >>> SpikingModule(network, num_classes=3)(torch.zeros(2, 5, 8)).logits.shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        num_classes: int,
+        loss: Loss | None = None,
+        regularizers: Sequence[AbstractRegularizer] = (),
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise ConfigurationError(f"num_classes is {num_classes}; a classifier needs at least 2.")
+        if not weight_decay >= 0.0:
+            raise ConfigurationError(f"weight_decay is {weight_decay}; it must be 0 or greater.")
+        self.network = network
+        self.num_classes = num_classes
+        self.loss = loss or CrossEntropy()
+        self.regularizers = tuple(regularizers)
+        self.learning_rate = positive("learning_rate", learning_rate)
+        self.weight_decay = weight_decay
+        self.counts: dict[str, SynOpsCounts] = {}
+        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_synops = SynOps()
+        self.test_synops = SynOps()
+
+    def forward(self, x: Tensor) -> NetworkOutput:
+        """x [B, T, N] -> logits [B, C] and what every layer did."""
+        return cast(NetworkOutput, self.network(x))
+
+    def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
+        """The sum of all regularizers over the hidden layers, as strong as this epoch has them; None without any."""
+        terms = [
+            factor * regularizer(record.output)
+            for regularizer in self.regularizers
+            if (factor := regularizer.factor(self.current_epoch)) > 0.0
+            for record in records[:-1]
+            if record.spiking
+        ]
+        return torch.stack(terms).sum() if terms else None
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        out, loss = self._evaluate(batch, "train")
+        penalty = self.penalty(out.records)
+        if penalty is None:
+            return loss
+        self.log("train_penalty", penalty, on_step=False, on_epoch=True, batch_size=len(batch[1]), sync_dist=True)
+        return loss + penalty
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        out, _ = self._evaluate(batch, "val")
+        self.val_synops.update(out)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        out, _ = self._evaluate(batch, "test")
+        self.test_synops.update(out)
+
+    def predict_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Class probabilities [B, C] for a batch (x, y) or for x alone."""
+        x = batch if isinstance(batch, Tensor) else batch[0]
+        out: NetworkOutput = self(x)
+        return out.logits.softmax(dim=-1)
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_synops.reset()
+
+    def on_test_epoch_start(self) -> None:
+        self.test_synops.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_counts("val", self.val_synops.compute())
+
+    def on_test_epoch_end(self) -> None:
+        self._log_counts("test", self.test_synops.compute())
+
+    def configure_optimizers(self) -> Any:
+        decayed = [p for name, p in self.named_parameters() if "log_tau" not in name]
+        constants = [p for name, p in self.named_parameters() if "log_tau" in name]
+        groups = [
+            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": constants, "weight_decay": 0.0},
+        ]
+        return torch.optim.Adam([group for group in groups if group["params"]], lr=self.learning_rate)
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: Stage) -> tuple[NetworkOutput, Tensor]:
+        x, y = batch
+        out = self(x)
+        if out.logits.shape[-1] != self.num_classes:
+            raise ShapeError(
+                f"the network gives {out.logits.shape[-1]} logits for num_classes={self.num_classes}; make them equal."
+            )
+        loss = self.loss(out.logits, y)
+        accuracy = getattr(self, f"{stage}_accuracy")
+        accuracy.update(out.logits.detach().argmax(dim=-1), y)
+        self.log(f"{stage}_loss", loss, on_step=False, on_epoch=True, batch_size=len(y), sync_dist=True)
+        self.log(f"{stage}_accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(y))
+        return out, loss
+
+    def _log_counts(self, stage: Stage, counts: SynOpsCounts) -> None:
+        self.counts[stage] = counts
+        values = {
+            "synops": counts.total,
+            **{f"synops_{kind}": value for kind, value in counts.by_kind.items()},
+            "macs": counts.macs,
+            "neuron_updates": counts.neuron_updates,
+            "spikes": sum(counts.spikes.values()),
+        }
+        # Every process computed the same numbers, so the mean over processes is the number itself.
+        self.log_dict({f"{stage}_{name}": value for name, value in values.items()}, sync_dist=True)
