@@ -1,0 +1,89 @@
+"""snnlightning: recurrent spiking networks for PyTorch Lightning, and the search that finds the ones worth deploying.
+
+The common names can be had from here (``import snnlightning as snn``); each is imported when it is first used, so that
+importing the package costs next to nothing and brings neither Lightning nor Optuna, W&B or plotly along.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
+    from .encoders import Latency, Rate
+    from .layers import SpikingLayer, SpikingNetwork
+    from .metrics import SynOps
+    from .neurons import IF, LI, LIF, CubaLI, CubaLIF
+    from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
+    from .regularizers import LowerBound, PopulationUpperBound, SquaredCount, TargetCount, TotalCount, UpperBound
+    from .study import Study, StudyConfig
+    from .surrogates import ATan, Boxcar, Gaussian, Sigmoid, SuperSpike, Triangle
+    from .training import SpikingClassifier, SpikingModule
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
+    "encoders": ("Latency", "Rate"),
+    "layers": ("SpikingLayer", "SpikingNetwork"),
+    "metrics": ("SynOps",),
+    "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
+    "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
+    "regularizers": ("LowerBound", "PopulationUpperBound", "SquaredCount", "TargetCount", "TotalCount", "UpperBound"),
+    "study": ("Study", "StudyConfig"),
+    "surrogates": ("ATan", "Boxcar", "Gaussian", "Sigmoid", "SuperSpike", "Triangle"),
+    "training": ("SpikingClassifier", "SpikingModule"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_FOLDERS = (*_HOMES, "errors", "initializers", "losses", "pareto", "report", "scan", "tracking", "units")
+
+__all__ = [
+    "ATan",
+    "Boxcar",
+    "CubaLI",
+    "CubaLIF",
+    "DigitsDataModule",
+    "Gaussian",
+    "IF",
+    "LI",
+    "LIF",
+    "LastStep",
+    "Latency",
+    "LowerBound",
+    "MaxOverTime",
+    "MeanOverTime",
+    "PopulationUpperBound",
+    "RandmanDataModule",
+    "Rate",
+    "Sigmoid",
+    "SpikeCount",
+    "SpikingClassifier",
+    "SpikingHDF5DataModule",
+    "SpikingLayer",
+    "SpikingModule",
+    "SpikingNetwork",
+    "SquaredCount",
+    "Study",
+    "StudyConfig",
+    "SumOfSoftmax",
+    "SuperSpike",
+    "SynOps",
+    "TargetCount",
+    "TotalCount",
+    "Triangle",
+    "UpperBound",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FOLDERS:
+        return importlib.import_module(f".{name}", __name__)
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_FOLDERS})

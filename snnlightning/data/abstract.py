@@ -10,8 +10,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import ConfigurationError
 from ..typing import Sample
-from ..units import positive
-from .checks import whole
+from ._checks import duration, whole
 from .loading import EpochSampler, EventDataset, ResumableLoader, UnpaddedSampler, as_batch
 
 __all__ = ["SpikingDataModule", "Splits"]
@@ -55,7 +54,7 @@ class SpikingDataModule(L.LightningDataModule, abc.ABC):
         self.batch_size = whole("batch_size", batch_size)
         self.num_workers = whole("num_workers", num_workers, at_least=0)
         self._seed = whole("seed", seed, at_least=0)
-        self._dt_ms = positive("dt_ms", dt_ms)
+        self._dt_ms = duration("dt_ms", dt_ms)
         self._loaded: Splits | None = None
 
     @abc.abstractmethod

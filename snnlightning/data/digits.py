@@ -9,8 +9,8 @@ import torch
 from .. import encoders
 from ..errors import ConfigurationError, require
 from ..naming import named
+from ._checks import fraction, whole
 from .abstract import SpikingDataModule, Splits
-from .checks import fraction, whole
 from .loading import EventDataset
 
 __all__ = ["DigitsDataModule"]

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigurationError
-from ..units import positive
+from ._checks import duration, fraction, stratified, whole
 from .abstract import SpikingDataModule, Splits
-from .checks import fraction, stratified, whole
 from .loading import EventDataset
 
 __all__ = ["RandmanDataModule", "randman"]
@@ -71,7 +70,7 @@ def randman(
                 phase = torch.outer(x[:, j], k * b[i, j]) + c[i, j]
                 f *= (2.0 * torch.pi * phase).sin_() @ (k**-alpha * a[i, j])
             low, high = f.min(), f.max()
-            times[label, :, i] = tau_ms * (f - low) / (high - low)
+            times[label, :, i] = tau_ms * ((f - low) / (high - low))
     labels = torch.arange(classes).repeat_interleave(samples_per_class)
     return times.view(len(labels), units, spikes_per_unit), labels
 
@@ -93,7 +92,7 @@ def _check(
     whole("samples_per_class", samples_per_class, at_least=2)
     whole("spikes_per_unit", spikes_per_unit)
     whole("modes", modes)
-    positive("tau_ms", tau_ms)
+    duration("tau_ms", tau_ms)
     if not math.isfinite(alpha):
         raise ConfigurationError(f"alpha is {alpha}; a finite exponent is expected.")
 

@@ -15,9 +15,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from ..errors import ConfigurationError, DataError, require
-from ..units import positive
+from ._checks import duration, fraction, stratified, whole
 from .abstract import SpikingDataModule, Splits
-from .checks import fraction, stratified, whole
 from .loading import EventDataset
 
 __all__ = ["SpikingHDF5DataModule"]
@@ -103,8 +102,8 @@ class SpikingHDF5DataModule(SpikingDataModule):
         self._files = {"train": train, "val": val, "test": test}
         self._val_fraction = fraction("val_fraction", val_fraction)
         self._val_speakers = val_speakers
-        # The tolerance is for quotients such as 1.4 / 0.1, which is 13.999999999999998.
-        self._grid = math.ceil(positive("duration_ms", duration_ms) / dt_ms - 1e-9)
+        # The tolerance is for quotients such as 700 / 0.7, which is 1000.0000000000001.
+        self._grid = math.ceil(duration("duration_ms", duration_ms) / dt_ms - 1e-9)
         self._duration_ms = float(duration_ms)
         self._channels = channels
         self._pool = pool
@@ -135,6 +134,11 @@ class SpikingHDF5DataModule(SpikingDataModule):
         self._report_dropped(files)
         highest = max(int(file.labels.max()) for file in files.values())
         num_classes = highest + 1 if self._class_names is None else len(self._class_names)
+        if highest >= num_classes:
+            raise DataError(
+                f"the highest label in {', '.join(str(self._files[part]) for part in files)} is {highest} and extra/keys names"
+                f" {num_classes} classes; the files are of different data sets."
+            )
         sets = {part: self._dataset(file) for part, file in files.items()}
         if "val" in sets:
             return Splits(sets["train"], sets["val"], sets.get("test"), num_classes)
@@ -208,7 +212,7 @@ class _File(NamedTuple):
 def _positions(times: np.ndarray, dt_ms: float) -> np.ndarray:
     """Times in seconds as positions on the grid, in steps, float64; the rule is that of the class.
 
-    1e-9 steps are added for the rounding of the float64 product itself: 0.003 s * (1000 / 0.3) is 9.999999999999998.
+    1e-9 steps are added for the rounding of the float64 product itself: 0.29 s * (1000 / 10) is 28.999999999999996.
     """
     latest = times.astype(np.float64) + 0.5 * np.spacing(times).astype(np.float64)
     position: np.ndarray = latest * (1000.0 / dt_ms) + 1e-9
@@ -291,8 +295,6 @@ def _contents(
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(f"{path}: one entry for each utterance is expected everywhere, and there are: {listed}.")
     names = None if keys is None else tuple(str(key) for key in keys)
-    if names is not None and labels.max() >= len(names):
-        raise DataError(f"{path}: the highest label is {labels.max()} and extra/keys names {len(names)} classes.")
     return times, units, labels.astype(np.int64), speakers, names
 
 

@@ -4,6 +4,15 @@
 (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // On a phone there is no room for a legend beside the plot, nor for long titles of axes.
+  const narrowed = (layout) => {
+    if (layout.legend?.orientation !== "h") layout.showlegend = false;
+    for (const key of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+      if (layout[key].title) layout[key].title.font = { size: 11 };
+    }
+    return layout;
+  };
+
   const recolour = (layout) => {
     const ink = colour("--ink");
     const themed = structuredClone(layout);
@@ -17,15 +26,11 @@
     for (const menu of themed.updatemenus ?? []) {
       Object.assign(menu, { bgcolor: colour("--shade"), bordercolor: colour("--line"), font: { size: 12, color: ink } });
     }
-    // On a phone there is no room for a legend beside the plot.
-    if (innerWidth < 640 && themed.legend?.orientation !== "h") {
-      themed.legend = { ...themed.legend, orientation: "h", x: 0, y: -0.12, yanchor: "top" };
-    }
-    return themed;
+    return innerWidth < 640 ? narrowed(themed) : themed;
   };
 
   const figure = (plot) => JSON.parse(document.querySelector(`script[data-chart="${plot.id}"]`).textContent);
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const config = { displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const fail = (plot, error) => { plot.textContent = `This chart could not be drawn: ${error.message}`; };
   const draw = (plot) => {
     try {
@@ -53,6 +58,13 @@
   window.addEventListener("hashchange", follow);
   follow();
   plots.filter(visible).forEach(draw);
+  const resized = new ResizeObserver((entries) => requestAnimationFrame(() => {
+    for (const { target } of entries) {
+      const drawn = target.classList.contains("js-plotly-plot") && target.clientWidth > 0;
+      if (drawn && Math.abs(target._fullLayout.width - target.clientWidth) > 1) Plotly.Plots.resize(target);
+    }
+  }));
+  plots.forEach((plot) => resized.observe(plot));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.filter(visible).forEach(draw));
 
   const compare = (a, b) => {

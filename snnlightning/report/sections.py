@@ -80,7 +80,7 @@ def parallel_section(study: StudyFiles) -> Html:
         notes.append("A trial that did not sample a parameter stands at “not sampled”.")
     if constant:
         notes.append("The same throughout: " + ", ".join(f"{k} = {show(v)}" for k, v in constant.items()) + ".")
-    width = 110 * len(figure.data[0].dimensions) + 100
+    width = 96 * len(figure.data[0].dimensions) + 130
     body = chart("chart-parallel", figure, height=460, caption=" ".join(notes), min_width=width)
     return section("parameters", "Parameters", body)
 
@@ -93,11 +93,11 @@ def synops_section(study: StudyFiles) -> Html:
     if not study.counts:
         return section("synops", title, element("p", _nothing(numbers, "counts.json"), class_="note"))
     splits = sorted({f"{c.split} split, {c.samples:,.0f} samples" for c in study.counts.values()})
-    caption = f"Counted on: {'; '.join(splits)}."
+    caption = f"Under each trial: its synaptic operations per sample. Counted on: {'; '.join(splits)}."
     if missing:
         caption += f" No counts.json: trial {listed(missing)}."
     figure = synops_figure(study.counts, numbers)
-    body = chart("chart-synops", figure, height=700, caption=caption, min_width=42 * len(numbers) + 90)
+    body = chart("chart-synops", figure, height=700, caption=caption, min_width=46 * len(numbers) + 100)
     return section("synops", title, body)
 
 

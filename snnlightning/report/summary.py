@@ -83,7 +83,7 @@ def _gap(first: Objective, other: Objective, best: Point, point: Point) -> str:
 
 
 def _hypervolume(front: Front) -> str:
-    if front.hypervolume_validation is None:
+    if front.hypervolume_validation is None or not front.points:
         return ""
     reference = ", ".join(f"{noun(o.name)} {show(o.reference)}" for o in front.objectives if o.reference is not None)
     tested = "not measured" if front.hypervolume_test is None else show(front.hypervolume_test)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ..files import Curve
 from ..markup import label
 from ..words import noun
-from .style import FAINT, along, layout, plotly
+from .style import FAINT, GREY, along, layout, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -44,7 +44,7 @@ def curves_figure(
                 x=[value for xs, _ in grey for value in (*xs, None)],
                 y=[value for _, ys in grey for value in (*ys, None)],
                 mode="lines",
-                line={"color": FAINT, "width": 1},
+                line={"color": FAINT if numbers else GREY, "width": 1},
                 name=f"other trials ({len(others)})",
                 legendgroup="others",
                 showlegend=row == 1,

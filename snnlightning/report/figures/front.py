@@ -51,34 +51,32 @@ def front_figure(
     _cloud(figure, front, trials, edges, x, y)
     _steps(figure, front, across, up, edges)
     _points(figure, front, edges, x, y)
-    for objective, name in ((across, "x"), (up, "y")):
-        edge = edges[objective.name]
-        if edge is not None and _has_unplaceable(objective, front, trials):
-            _line(figure, name, edge, {"color": GREY, "width": 1, "dash": "dot"}, position=math.log10(edge))
+    for objective, axis in ((across, "x"), (up, "y")):
         for limit in (objective.at_least, objective.at_most):
             if limit is not None and not (objective.scale == "log" and limit <= 0):
-                _line(figure, name, limit, {"color": VERMILLION, "width": 1, "dash": "dash"})
+                _line(figure, axis, limit, {"color": VERMILLION, "width": 1, "dash": "dash"})
     layout(
         figure,
+        showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis={"title": {"text": label(axis_label(x))}, "type": across.scale, "exponentformat": "power"},
         yaxis={"title": {"text": label(axis_label(y))}, "type": up.scale, "exponentformat": "power"},
     )
-    for update, objective in ((figure.update_xaxes, across), (figure.update_yaxes, up)):
-        if objective.scale == "log":
-            update(dtick="D2" if _decades(objective, front, trials) < 1.5 else 1)
+    for axis, update, objective in (("x", figure.update_xaxes, across), ("y", figure.update_yaxes, up)):
+        edge = edges[objective.name]
+        if edge is not None:
+            values = _all_values(objective, front, trials)
+            update(**_log_ticks(values, edge))
+            if min(values, default=1.0) <= 0.0:
+                _line(figure, axis, edge, {"color": GREY, "width": 1, "dash": "dot"})
     return figure
 
 
-def _line(figure: "Figure", axis: str, at: float, line: dict[str, object], position: float | None = None) -> None:
-    """A line across the plane at ``at``; with the axis's own coordinate ``position``, that place of the axis is marked 0."""
+def _line(figure: "Figure", axis: str, at: float, line: dict[str, object]) -> None:
+    """A line across the whole plane at ``at``."""
     across = "y" if axis == "x" else "x"
-    span = {f"{axis}ref": axis, f"{across}ref": f"{across} domain"}
     ends = {f"{axis}0": at, f"{axis}1": at, f"{across}0": 0, f"{across}1": 1}
-    figure.add_shape(type="line", line=line, layer="between", **span, **ends)
-    if position is not None:
-        shift = {"yanchor": "top", "yshift": -7} if axis == "x" else {"xanchor": "right", "xshift": -7}
-        figure.add_annotation(text="0", showarrow=False, **{axis: position, across: 0}, **span, **shift)
+    figure.add_shape(type="line", line=line, **{f"{axis}ref": axis, f"{across}ref": f"{across} domain"}, **ends)
 
 
 def _cloud(
@@ -195,20 +193,24 @@ def _all_values(objective: Objective, front: Front, trials: Sequence[Trial]) -> 
     return [values[name] for values in drawn if name in values]
 
 
-def _has_unplaceable(objective: Objective, front: Front, trials: Sequence[Trial]) -> bool:
-    return any(value <= 0.0 for value in _all_values(objective, front, trials))
-
-
 def _edge(objective: Objective, front: Front, trials: Sequence[Trial]) -> float | None:
-    """Where values at or below zero stand on a log axis: at half the smallest positive value."""
+    """Where values at or below zero stand on a log axis: at a third of the smallest positive value."""
     if objective.scale != "log":
         return None
-    return min((value for value in _all_values(objective, front, trials) if value > 0.0), default=2.0) / 2.0
+    return min((value for value in _all_values(objective, front, trials) if value > 0.0), default=3.0) / 3.0
 
 
-def _decades(objective: Objective, front: Front, trials: Sequence[Trial]) -> float:
-    positive = [value for value in _all_values(objective, front, trials) if value > 0.0]
-    return math.log10(max(positive) / min(positive)) if positive else 0.0
+def _log_ticks(values: Sequence[float], edge: float) -> dict[str, Any]:
+    """Plotly's own ticks, one per decade or 1, 2, 5; with a value at the edge, written out with a 0 there."""
+    positive = [value for value in values if value > 0.0] or [edge]
+    wide = max(positive) / min(positive) > 30.0
+    if min(values, default=1.0) > 0.0:
+        return {"dtick": 1 if wide else "D2"}
+    exponents = range(math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
+    steps = [(digit, exponent) for exponent in exponents for digit in ((1,) if wide else (1, 2, 5))]
+    ticks = {digit * 10.0**e: f"10<sup>{e}</sup>" if wide else show(digit * 10.0**e) for digit, e in steps}
+    kept = {edge: "0"} | {value: text for value, text in ticks.items() if value > 2.0 * edge}
+    return {"tickvals": list(kept), "ticktext": list(kept.values())}
 
 
 def _place(value: float, edge: float | None) -> float:

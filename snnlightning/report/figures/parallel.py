@@ -58,7 +58,8 @@ def parallel_figure(
                 labelside="top",
             )
         )
-    return layout(figure, margin={"l": 80, "r": 30, "t": 100, "b": 20})
+    longest = max((len(text) for text in dimensions[0]["ticktext"]), default=0) if complete else 0
+    return layout(figure, margin={"l": 30 + 7 * longest, "r": 30, "t": 100, "b": 20})
 
 
 def constant_params(trials: Sequence[Trial]) -> dict[str, float | str]:
@@ -109,12 +110,14 @@ def _names(trials: Sequence[Trial]) -> list[str]:
 def _dimension(title: str, values: Sequence[float | str | None], log: bool) -> dict[str, Any]:
     present = [value for value in values if value is not None]
     numbers = [value for value in present if isinstance(value, float)]
-    numeric = len(numbers) == len(present)
-    ticks = (_log_ticks(numbers) if log else _linear_ticks(numbers)) if numeric else _categories(present)
-    positions = [
-        None if value is None else ticks[show(value)] if not numeric else _position(float(value), log, numbers)
-        for value in values
-    ]
+    if len(numbers) == len(present):
+        ticks = _log_ticks(numbers) if log else _linear_ticks(numbers)
+        places = {value: _position(value, log, numbers) for value in numbers}
+        positions = [None if value is None else places[float(value)] for value in values]
+    else:
+        order = {value: float(index) for index, value in enumerate(dict.fromkeys(present))}
+        ticks = _categories(list(order))
+        positions = [None if value is None else order[value] for value in values]
     placed = [p for p in positions if p is not None] + list(ticks.values())
     low, high = min(placed), max(placed)
     pad = 0.0 if high > low else 0.5
@@ -130,8 +133,17 @@ def _dimension(title: str, values: Sequence[float | str | None], log: bool) -> d
     }
 
 
-def _categories(values: Sequence[float | str]) -> dict[str, float]:
-    return {text: float(index) for index, text in enumerate(dict.fromkeys(show(value) for value in values))}
+def _categories(values: Sequence[float | str], limit: int = 16) -> dict[str, float]:
+    """A text for each category, short and unlike the others: plotly would draw two ticks with one text as one.
+
+    Plotly puts these texts on the page as they are, unlike its labels; they must not be escaped.
+    """
+    ticks: dict[str, float] = {}
+    for index, value in enumerate(values):
+        text = show(value)
+        text = text if len(text) <= limit else text[: limit - 1] + "…"
+        ticks[text if text not in ticks else f"{text} ({index + 1})"] = float(index)
+    return ticks
 
 
 def _position(value: float, log: bool, numbers: Sequence[float]) -> float:

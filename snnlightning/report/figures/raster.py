@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..files import Layer, Raster
 from ..markup import label
-from .style import CYCLE, GREY, layout, plotly
+from .style import BLUE, GREY, layout, plotly
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -43,8 +43,8 @@ def raster_figure(raster: Raster) -> "Figure":
             y=[value for _, neuron in ticks for value in (neuron - half, neuron + half, None)],
             mode="lines",
             line={
-                "color": GREY if column == 1 and layer.name == "input" else CYCLE[0],
-                "width": 1.5,
+                "color": GREY if column == 1 and layer.name == "input" else BLUE,
+                "width": 1.6,
                 "simplify": False,
             },
             hoverinfo="skip",

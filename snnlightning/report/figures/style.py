@@ -1,4 +1,4 @@
-"""Style: what every figure shares. The colours are those of Okabe and Ito, which colour-blind readers can tell apart."""
+"""Style: what every figure shares. The colours follow those of Okabe and Ito, which colour-blind readers can tell apart."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLUE", "CYCLE", "FAINT", "GREY", "ORANGE", "SEQUENCE", "VERMILLION", "along", "layout", "plotly"]
 
-BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+BLUE, VERMILLION, GREEN, ORANGE = "#1b7fc0", "#D55E00", "#009E73", "#E69F00"
 CYCLE = (BLUE, ORANGE, GREEN, VERMILLION, "#56B4E9", "#CC79A7", "#8C6D31", "#7F7F7F")
 GREY, FAINT = "#8a8f98", "rgba(138,143,152,0.35)"
 # Dark to light in both brightness and hue, without the ends that vanish on a dark or on a white page.

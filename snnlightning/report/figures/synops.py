@@ -72,8 +72,8 @@ def synops_figure(counts: Mapping[int, Counts], numbers: Sequence[int]) -> "Figu
         ],
     )
     figure.update_yaxes(**axis)
-    figure.update_xaxes(type="category")
-    figure.update_xaxes(title={"text": "trial, and its synaptic operations per sample"}, row=2, col=1)
+    figure.update_xaxes(type="category", tickangle=0, tickfont={"size": 11})
+    figure.update_xaxes(title={"text": "trial"}, row=2, col=1)
     return figure
 
 

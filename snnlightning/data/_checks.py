@@ -1,5 +1,6 @@
 """Checks that the data modules share: what came, what was expected."""
 
+import math
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigurationError
+from ..units import positive
 
-__all__ = ["fraction", "stratified", "whole"]
+__all__ = ["duration", "fraction", "stratified", "whole"]
 
 
 def whole(name: str, value: Any, at_least: int = 1) -> int:
@@ -30,9 +32,20 @@ def fraction(name: str, value: Any) -> float:
     Raises:
         ConfigurationError: 0, 1, outside, NaN or no number.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < value < 1.0:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0.0 < float(value) < 1.0:
         raise ConfigurationError(f"{name} is {value!r}; a share of the samples, greater than 0 and less than 1.")
     return float(value)
+
+
+def duration(name: str, value: Any) -> float:
+    """``value`` as a plain float, when it is a finite length of time greater than zero.
+
+    Raises:
+        ConfigurationError: zero, negative, infinite, NaN or no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(float(value)):
+        raise ConfigurationError(f"{name} is {value!r}; a finite number greater than 0 is expected.")
+    return positive(name, float(value))
 
 
 def stratified(labels: Tensor, fractions: Sequence[float], seed: int) -> list[Tensor]:

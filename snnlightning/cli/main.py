@@ -1,0 +1,69 @@
+"""snnlightning: fit, validate, test and predict through LightningCLI; study for the search."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import SnnLightningError, nearest
+
+__all__ = ["main"]
+
+_LIGHTNING = ("fit", "validate", "test", "predict")
+_COMMANDS = (*_LIGHTNING, "study")
+_HELP = f"""snnlightning {__version__}: recurrent spiking networks for PyTorch Lightning
+
+  snnlightning study run CONFIG [--dir DIR] [--trials N] [--workers N] [--storage URL] [--wandb offline|online|disabled]
+      search; takes a study up again when DIR holds one
+  snnlightning study status DIR             progress, front, failures; works while the study runs
+  snnlightning study report DIR [-o FILE]   the report as one HTML page
+  snnlightning study export DIR --trial N -o OUT
+      a trial as checkpoint, configuration and counts
+
+  snnlightning fit      --config configs/experiments/NAME.yaml [--trainer.max_epochs 3 ...]
+  snnlightning validate --config ... --ckpt_path FILE
+  snnlightning test     --config ... --ckpt_path FILE
+  snnlightning predict  --config ... --ckpt_path FILE
+
+Help for one of them: snnlightning fit --help, snnlightning study run --help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 on success, 1 when a study ends without a usable network, 2 on bad input (one line on standard error that starts
+        with ``error:``), 130 when interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Users' own modules, named in a configuration, are looked up where the command is run, as `python -m` does.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    command = arguments[0] if arguments else "--help"
+    try:
+        if command in ("-h", "--help"):
+            print(_HELP)
+            return 0
+        if command == "--version":
+            print(__version__)
+            return 0
+        if command in _LIGHTNING:
+            from .fit import run
+
+            run(arguments)
+            return 0
+        if command == "study":
+            from .study import run_study_command
+
+            return run_study_command(arguments[1:])
+        print(
+            f"error: no command {command!r};{nearest(command, _COMMANDS)} Available: {', '.join(_COMMANDS)}.",
+            file=sys.stderr,
+        )
+        return 2
+    except SnnLightningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,82 @@
+"""What the terminal shows of a study: the front, the failures, a line of progress."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ..study import StudyConfig
+from ..study.objectives import AbstractObjective
+from ..study.rows import TrialRow
+from ..units import format_count
+
+__all__ = ["failures_table", "format_value", "front_table", "progress_line"]
+
+
+def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
+    """The points of the front: values on the validation and on the test set, and the parameters that tell them apart."""
+    points = front["points"]
+    table = Table(title=f"Pareto front of {escape(config.name)}", title_justify="left", header_style="bold")
+    table.add_column("trial", justify="right", no_wrap=True)
+    for name in config.objectives:
+        table.add_column(f"{name}\nval", justify="right", no_wrap=True)
+        table.add_column("\ntest", justify="right", no_wrap=True)
+    table.add_column("network", overflow="fold")
+    telling = _telling(points)
+    for point in points:
+        cells = [str(point["number"])]
+        for name, objective in config.objectives.items():
+            cells.append(format_value(objective, point["values"][name]))
+            cells.append(format_value(objective, point["test"][name]) if point["test"] else "-")
+        drawn = {name: point["params"][name] for name in telling if name in point["params"]}
+        cells.append(escape(", ".join(f"{_short(name)} {_text(value)}" for name, value in drawn.items())))
+        table.add_row(*cells)
+    if not points:
+        table.caption = "no trial is feasible"
+    return table
+
+
+def failures_table(rows: Sequence[TrialRow]) -> Table:
+    """Trials that failed, and why."""
+    table = Table(title="Failed trials", title_justify="left", header_style="bold")
+    table.add_column("trial", justify="right")
+    table.add_column("reason", overflow="fold")
+    for row in rows:
+        if row.state == "failed":
+            table.add_row(str(row.number), escape(row.reason))
+    return table
+
+
+def progress_line(config: StudyConfig, rows: Sequence[TrialRow], front: Mapping[str, Any]) -> str:
+    """How many trials of each kind there are, and the front's hypervolume."""
+    count = {state: sum(row.state == state for row in rows) for state in ("complete", "infeasible", "failed")}
+    line = (
+        f"trials     {len(rows)} of {config.trials}: {count['complete']} complete, "
+        f"{count['infeasible']} infeasible, {count['failed']} failed"
+    )
+    volumes = [f"{kind} {value:.4f}" for kind, value in front["hypervolume"].items() if value is not None]
+    return line + (f"\nhypervolume {', '.join(volumes)}" if volumes else "")
+
+
+def format_value(objective: AbstractObjective, value: float) -> str:
+    """Accuracy in percent, counts with k and M, everything else with four digits."""
+    if objective.metric == "accuracy":
+        return f"{100.0 * value:.1f} %"
+    return format_count(value) if objective.unit else f"{value:.4g}"
+
+
+def _telling(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for point in points for name in point["params"])
+    return [name for name in names if len(points) == 1 or len({_text(point["params"].get(name)) for point in points}) > 1]
+
+
+def _short(name: str) -> str:
+    """``model.regularizers.upper_bound.strength`` -> ``upper_bound.strength``; ``data.encoder`` -> ``encoder``."""
+    return ".".join(name.split(".")[-2:]) if "regularizers" in name else name.partition(".")[2] or name
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

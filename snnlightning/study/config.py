@@ -1,0 +1,295 @@
+"""StudyConfig: what a study's YAML file says, checked.
+
+name: digits
+seed: 0
+trials: 40
+in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
+chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
+sampler: {name: tpe, startup_trials: 10}
+objectives:
+  accuracy: {reference: 0.5}
+  synops: {reference: 30000}
+trainer: {max_epochs: 30}
+model: {class_path: SpikingClassifier, init_args: {...}}
+data: {class_path: DigitsDataModule, init_args: {...}}
+space: {...}            # see snnlightning.study.space
+start: [{...}]          # optional: parameter values to try first
+"""
+
+import copy
+import dataclasses
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigurationError, nearest
+from ..naming import named
+from . import objectives as objectives_folder
+from .building import resolve_class
+from .objectives import AbstractObjective
+from .samplers import SAMPLERS
+from .space import PARTS, Space
+
+__all__ = ["StudyConfig"]
+
+_REQUIRED = ("name", "objectives", "model", "data", "space")
+_DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "trials": 40,
+    "in_flight": 4,
+    "chance_margin": 0.1,
+    "sampler": {"name": "tpe"},
+    "trainer": {},
+    "start": [],
+}
+_FREE_TO_CHANGE = ("trials",)
+"""Keys that may differ when a study is taken up again; all others define it."""
+_OWNED = (
+    "logger",
+    "callbacks",
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "default_root_dir",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """A study, ready to run. ``raw`` is the resolved mapping that is written to ``study.yaml``."""
+
+    name: str
+    seed: int
+    trials: int
+    in_flight: int
+    chance_margin: float
+    sampler: dict[str, Any]
+    objectives: dict[str, AbstractObjective]
+    base: dict[str, Any]
+    space: Space
+    start: tuple[dict[str, Any], ...]
+    raw: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> "StudyConfig":
+        """From a YAML file.
+
+        Raises:
+            ConfigurationError: no such file, not YAML, or what :meth:`parse` raises.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path}: {error.strerror or error}; give the path of a study's YAML file."
+            ) from None
+        try:
+            raw = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        try:
+            return cls.parse(raw)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, raw: object) -> "StudyConfig":
+        """From the mapping that a YAML file holds.
+
+        Raises:
+            ConfigurationError: unknown or missing keys, values out of range, classes that cannot be imported, parameters
+                of the space that no constructor takes.
+        """
+        if not isinstance(raw, Mapping):
+            raise ConfigurationError(
+                f"a study is a mapping with the keys {', '.join(_REQUIRED)}; {type(raw).__name__} came."
+            )
+        known = (*_REQUIRED, *_DEFAULTS)
+        _only_known("", raw, known)
+        missing = [key for key in _REQUIRED if key not in raw]
+        if missing:
+            raise ConfigurationError(f"missing: {', '.join(missing)}.")
+        resolved: dict[str, Any] = {**copy.deepcopy(_DEFAULTS), **copy.deepcopy(dict(raw))}
+        if not isinstance(resolved["name"], str) or not resolved["name"].strip():
+            raise ConfigurationError(f"name is {resolved['name']!r}; a text is expected.")
+        base = {
+            "model": _component("model", resolved["model"]),
+            "data": _component("data", resolved["data"]),
+            "trainer": _trainer(resolved["trainer"]),
+        }
+        resolved.update(base)
+        space = Space.parse(resolved["space"])
+        _check_targets(space, base)
+        objectives = _objectives(resolved["objectives"])
+        resolved["objectives"] = [{"name": name, **dataclasses.asdict(item)} for name, item in objectives.items()]
+        in_flight = _whole("in_flight", resolved["in_flight"], 1)
+        return cls(
+            name=resolved["name"],
+            seed=_whole("seed", resolved["seed"], 0),
+            trials=_whole("trials", resolved["trials"], 1),
+            in_flight=in_flight,
+            chance_margin=_fraction("chance_margin", resolved["chance_margin"]),
+            sampler=_sampler(resolved["sampler"]),
+            objectives=objectives,
+            base=base,
+            space=space,
+            start=_start(resolved["start"], space),
+            raw=resolved,
+        )
+
+    def with_trials(self, trials: int) -> "StudyConfig":
+        """The same study with another number of trials."""
+        trials = _whole("trials", trials, 1)
+        return dataclasses.replace(self, trials=trials, raw={**self.raw, "trials": trials})
+
+    def difference(self, other: Mapping[str, Any]) -> str | None:
+        """The first key, as a dotted path with both values, in which another study's file defines another study."""
+        return _first_difference(
+            "",
+            {key: value for key, value in other.items() if key not in _FREE_TO_CHANGE},
+            {key: value for key, value in self.raw.items() if key not in _FREE_TO_CHANGE},
+        )
+
+
+def _component(part: str, raw: object) -> dict[str, Any]:
+    if not isinstance(raw, Mapping) or "class_path" not in raw:
+        raise ConfigurationError(f"{part} needs class_path (and init_args), such as class_path: {_EXAMPLES[part]}.")
+    _only_known(f"{part}.", raw, ("class_path", "init_args"))
+    init_args = raw.get("init_args") or {}
+    if not isinstance(init_args, Mapping):
+        raise ConfigurationError(f"{part}.init_args is {init_args!r}; a mapping is expected.")
+    cls = resolve_class(part, str(raw["class_path"]))
+    component = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": dict(init_args)}
+    _check_arguments(part, cls, init_args)
+    return component
+
+
+_EXAMPLES = {"model": "SpikingClassifier", "data": "DigitsDataModule"}
+
+
+def _trainer(raw: object) -> dict[str, Any]:
+    import lightning.pytorch as L
+
+    if not isinstance(raw, Mapping):
+        raise ConfigurationError(f"trainer is {raw!r}; a mapping of Trainer arguments is expected.")
+    owned = [key for key in raw if key in _OWNED]
+    if owned:
+        raise ConfigurationError(f"trainer.{owned[0]} is set by the study itself; leave it out.")
+    known = [key for key in inspect.signature(L.Trainer).parameters if key not in _OWNED]
+    _only_known("trainer.", raw, known)
+    return dict(raw)
+
+
+def _check_targets(space: Space, base: Mapping[str, Any]) -> None:
+    for parameter in space.parameters:
+        part, _, rest = parameter.name.partition(".")
+        if part not in PARTS:
+            if rest:
+                raise ConfigurationError(
+                    f"space.{parameter.name}: {part!r} is no part of the study;{nearest(part, PARTS)} "
+                    f"Parameters start with {', '.join(p + '.' for p in PARTS)} or have no dot."
+                )
+            continue
+        argument = rest.split(".")[0]
+        if part == "trainer":
+            _trainer({argument: None})
+        else:
+            _check_arguments(f"space.{part}", resolve_class(part, base[part]["class_path"]), [argument])
+
+
+def _check_arguments(where: str, cls: type, arguments: Any) -> None:
+    parameters = inspect.signature(cls).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = list(parameters)
+    for argument in arguments:
+        if argument not in known:
+            raise ConfigurationError(
+                f"{where}: {cls.__name__} takes no {argument!r};{nearest(str(argument), known)} It takes: {', '.join(known)}."
+            )
+
+
+def _objectives(raw: object) -> dict[str, AbstractObjective]:
+    if not isinstance(raw, list) or not raw or not all(isinstance(item, Mapping) and "name" in item for item in raw):
+        raise ConfigurationError(f"objectives is {raw!r}; a list is expected, such as [{{name: accuracy}}, {{name: synops}}].")
+    objectives: dict[str, AbstractObjective] = {}
+    for item in raw:
+        name = str(item["name"])
+        cls = named("objective", objectives_folder, name)
+        fields = [field.name for field in dataclasses.fields(cls)]
+        _only_known(f"objectives.{name}.", item, ("name", *fields))
+        if name in objectives:
+            raise ConfigurationError(f"objectives names {name!r} twice; drop one of them.")
+        objectives[name] = cls(**{key: value for key, value in item.items() if key != "name"})
+    return objectives
+
+
+def _sampler(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, Mapping) or "name" not in raw:
+        raise ConfigurationError(f"sampler is {raw!r}; it needs a name: {', '.join(SAMPLERS)}.")
+    _only_known("sampler.", raw, ("name", "startup_trials"))
+    if raw["name"] not in SAMPLERS:
+        raise ConfigurationError(
+            f"sampler.name is {raw['name']!r};{nearest(str(raw['name']), SAMPLERS)} Available: {', '.join(SAMPLERS)}."
+        )
+    return {"name": raw["name"], "startup_trials": _whole("sampler.startup_trials", raw.get("startup_trials", 10), 1)}
+
+
+def _start(raw: object, space: Space) -> tuple[dict[str, Any], ...]:
+    if not isinstance(raw, list) or not all(isinstance(point, Mapping) for point in raw):
+        raise ConfigurationError(f"start is {raw!r}; a list of mappings from parameter to value is expected.")
+    names = [parameter.name for parameter in space.parameters]
+    for point in raw:
+        _only_known("start: ", point, names)
+    return tuple(dict(point) for point in raw)
+
+
+def _only_known(where: str, raw: Mapping[Any, Any], known: Any) -> None:
+    for key in raw:
+        if key not in known:
+            raise ConfigurationError(
+                f"unknown key {where + str(key)!r};{nearest(str(key), known)} Known: {', '.join(known)}."
+            )
+
+
+def _whole(name: str, value: object, at_least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise ConfigurationError(f"{name} is {value!r}; a whole number of at least {at_least} is expected.")
+    return value
+
+
+def _fraction(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
+        raise ConfigurationError(f"{name} is {value!r}; a number in [0, 1) is expected.")
+    return float(value)
+
+
+def _first_difference(path: str, old: Any, new: Any) -> str | None:
+    old, new = _by_name(old), _by_name(new)
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            found = _first_difference(f"{path}.{key}".lstrip("."), old.get(key), new.get(key))
+            if found:
+                return found
+        return None
+    if _plain(old) == _plain(new):
+        return None
+    return f"{path} was {old!r} and is {new!r}"
+
+
+def _by_name(value: Any) -> Any:
+    """A list of named things as a mapping, so that a difference is told by name."""
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "name" in item for item in value):
+        return {item["name"]: item for item in value}
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers by value (``1e-3`` is read as text by YAML, ``0.001`` as a number), sequences as lists."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

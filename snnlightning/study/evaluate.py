@@ -1,0 +1,69 @@
+"""The last look: a front point on the test set, counted layer by layer, with one sample's spikes to look at."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+
+from .building import build
+from .files import CHECKPOINT, read_yaml, trial_directory, write_json
+from .objectives import AbstractObjective
+from .trial import data_module, quiet_trainer
+
+__all__ = ["evaluate_on_test"]
+
+_TRAINER_KEYS = ("accelerator", "devices", "precision")
+
+
+def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, AbstractObjective]) -> dict[str, float]:
+    """Test one trial's checkpoint.
+
+    Writes ``counts.json`` (synaptic operations by layer and kind), ``raster.json`` (spikes of the first test sample) when
+    the model returns records, and ``test.json`` last of all, into the trial's folder.
+
+    Returns:
+        The objectives' values on the test set, by name.
+    """
+    folder = trial_directory(directory, number)
+    config = read_yaml(folder / "config.yaml")
+    data = data_module(config["data"])
+    model = build("model", config["model"])
+    checkpoint = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    model.load_state_dict(checkpoint["state_dict"])
+    trainer = quiet_trainer(**{key: config["trainer"][key] for key in _TRAINER_KEYS if key in config["trainer"]})
+    (metrics,) = trainer.test(model, datamodule=data, verbose=False)
+    counts = getattr(model, "counts", {}).get("test")
+    if counts is not None:
+        metrics = {**metrics, "test_synops": counts.total}
+        write_json(folder / "counts.json", {"split": "test", **counts.as_dict()})
+    raster = _raster(model, data)
+    if raster is not None:
+        write_json(folder / "raster.json", raster)
+    values = {name: objective.value(metrics, "test") for name, objective in objectives.items()}
+    write_json(folder / "test.json", values)
+    return values
+
+
+def _raster(model: L.LightningModule, data: L.LightningDataModule) -> dict[str, Any] | None:
+    x, y = next(iter(data.test_dataloader()))
+    model.cpu().eval()
+    with torch.no_grad():
+        output = model(x[:1])
+    records = getattr(output, "records", None)
+    if records is None:
+        return None
+    layers = [("input", x[0]), *((record.name, record.output[0]) for record in records if record.spiking)]
+    return {
+        "label": int(y[0]),
+        "predicted": int(output.logits[0].argmax()),
+        "steps": x.shape[1],
+        "dt_ms": float(getattr(data, "dt_ms", 1.0)),
+        "layers": [_layer(name, activity) for name, activity in layers],
+    }
+
+
+def _layer(name: str, activity: torch.Tensor) -> dict[str, Any]:
+    time, neuron = activity.nonzero(as_tuple=True)
+    return {"name": name, "neurons": activity.shape[-1], "time": time.tolist(), "neuron": neuron.tolist()}

@@ -1,0 +1,198 @@
+"""Pools: who runs the trials. Worker processes that live as long as the study, or this very process.
+
+Both take jobs and hand out messages (see :mod:`snnlightning.study.worker`). A process that dies costs the trial it was
+running, which is reported as failed with the signal that killed it, and is replaced.
+"""
+
+import abc
+import collections
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .worker import Job, be_quiet, execute
+
+__all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
+
+Message = dict[str, Any]
+_ENTRY = "import sys; from snnlightning.study.worker import main; main(*sys.argv[1:])"
+
+
+class AbstractPool(abc.ABC):
+    """Runs jobs; ``with`` starts and stops it."""
+
+    @abc.abstractmethod
+    def submit(self, job: Job) -> None:
+        """Hand over a job; it waits until somebody is free."""
+
+    @abc.abstractmethod
+    def next_message(self) -> Message:
+        """The next thing that happened; blocks."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abc.abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop at once; jobs that run are lost."""
+
+
+class InlinePool(AbstractPool):
+    """Runs jobs in this process, one after the other, when somebody waits for a message."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._jobs: collections.deque[Job] = collections.deque()
+        self._messages: collections.deque[Message] = collections.deque()
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+
+    def next_message(self) -> Message:
+        import torch
+
+        if not self._messages:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            try:
+                execute(self._jobs.popleft(), self.directory, self._messages.append)
+            except SystemExit as error:
+                # Lightning turns an interrupt inside fit into SystemExit.
+                raise KeyboardInterrupt from error
+            finally:
+                torch.set_num_threads(threads)
+        return self._messages.popleft()
+
+    def __enter__(self) -> Self:
+        be_quiet()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._jobs.clear()
+
+
+class ProcessPool(AbstractPool):
+    """N processes, each started once, one thread of computation each (more threads give other roundings).
+
+    Args:
+        workers: number of processes, >= 1.
+        directory: the study's directory; what the processes print goes to ``workers.log`` in it.
+        threads: torch threads of each process.
+    """
+
+    def __init__(self, workers: int, directory: Path, threads: int = 1) -> None:
+        self.directory, self.threads, self.size = directory, threads, workers
+        self._queue: queue.Queue[tuple[int, Message | None]] = queue.Queue()
+        self._jobs: collections.deque[Job] = collections.deque()
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._running: dict[int, int] = {}
+        self._idle: list[int] = []
+        self._started = 0
+        self._deaths_before_ready = 0
+
+    def __enter__(self) -> Self:
+        self._log = (self.directory / "workers.log").open("a", encoding="utf-8")
+        for _ in range(self.size):
+            self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+        self._log.close()
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+        self._dispatch()
+
+    def next_message(self) -> Message:
+        while True:
+            worker, message = self._queue.get()
+            if message is None:
+                lost = self._bury(worker)
+                if lost is not None:
+                    return lost
+            elif message["type"] == "ready":
+                self._deaths_before_ready = 0
+                self._idle.append(worker)
+                self._dispatch()
+            elif message["type"] in ("finished", "failed"):
+                self._running.pop(worker, None)
+                self._idle.append(worker)
+                self._dispatch()
+                return message
+            else:
+                return message
+
+    def _start(self) -> None:
+        worker = self._started
+        self._started += 1
+        one = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", _ENTRY, str(self.directory), str(self.threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            bufsize=1,
+            env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            start_new_session=True,  # Ctrl-C is for the study, which then stops its workers
+        )
+        self._processes[worker] = process
+        threading.Thread(target=self._listen, args=(worker, process), daemon=True).start()
+
+    def _listen(self, worker: int, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._queue.put((worker, json.loads(line)))
+        self._queue.put((worker, None))
+
+    def _dispatch(self) -> None:
+        while self._jobs and self._idle:
+            worker = self._idle.pop(0)
+            job = self._jobs.popleft()
+            self._running[worker] = job["config"]["number"]
+            stdin = self._processes[worker].stdin
+            assert stdin is not None
+            try:
+                stdin.write(json.dumps(job) + "\n")
+            except BrokenPipeError:
+                # It died idle: the job goes back, and its listener reports the death.
+                del self._running[worker]
+                self._jobs.appendleft(job)
+
+    def _bury(self, worker: int) -> Message | None:
+        process = self._processes.pop(worker)
+        code = process.wait()
+        if worker in self._idle:
+            self._idle.remove(worker)
+        number = self._running.pop(worker, None)
+        if number is None:
+            self._deaths_before_ready += 1
+            if self._deaths_before_ready >= 3:
+                raise RuntimeError(
+                    f"worker processes do not start (exit status {code}); see {self.directory / 'workers.log'}."
+                )
+        self._start()
+        self._dispatch()
+        if number is None:
+            return None
+        how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        hint = "; out of memory?" if code == -signal.SIGKILL else ""
+        return {"type": "failed", "number": number, "reason": f"worker process died ({how}{hint})"}

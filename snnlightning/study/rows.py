@@ -1,0 +1,90 @@
+"""TrialRow: a finished trial as it stands in trials.csv, and its way into and out of Optuna's storage."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from .objectives import AbstractObjective
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["TrialRow", "row_of"]
+
+RowState = Literal["complete", "infeasible", "failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRow:
+    """One finished trial.
+
+    ``values`` are the objectives on the validation set, empty when it failed; ``reason`` says why it failed or which bound it
+    misses; ``params`` are the values drawn from the space, without those that did not exist in this trial.
+    """
+
+    number: int
+    state: RowState
+    reason: str
+    seconds: float
+    epochs: int
+    seed: int
+    values: dict[str, float]
+    params: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, as a row of a table."""
+        return {
+            "number": self.number,
+            "state": self.state,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            **self.values,
+            **self.params,
+        }
+
+
+def judge(
+    metrics: Mapping[str, float], objectives: Mapping[str, AbstractObjective], chance: float, margin: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The objectives' values of an evaluated network, and by how much it misses each bound (positive: infeasible).
+
+    A network whose accuracy is not ``margin`` above ``chance`` is infeasible whatever else it reaches: a silent network
+    spends nothing, and would be on every front.
+    """
+    values = {name: objective.value(metrics, "val") for name, objective in objectives.items()}
+    violations = {
+        f"{name}.{bound}": missed
+        for name, objective in objectives.items()
+        for bound, missed in objective.violations(values[name]).items()
+    }
+    if "val_accuracy" in metrics:
+        violations["accuracy.above_chance"] = chance + margin - metrics["val_accuracy"]
+    return values, violations
+
+
+def explain(violations: Mapping[str, float]) -> str:
+    """Which bounds are missed, in words; empty when none is."""
+    return ", ".join(f"{name} missed by {value:.4g}" for name, value in violations.items() if value > 0.0)
+
+
+def row_of(trial: "optuna.trial.FrozenTrial", names: list[str]) -> TrialRow:
+    """A row from what the storage holds of a finished trial."""
+    import optuna
+
+    attrs = trial.user_attrs
+    complete = trial.state == optuna.trial.TrialState.COMPLETE
+    infeasible = complete and bool(attrs.get("reason"))
+    values = dict(zip(names, trial.values, strict=True)) if complete else {}
+    return TrialRow(
+        number=trial.number,
+        state="infeasible" if infeasible else "complete" if complete else "failed",
+        reason=attrs.get("reason", ""),
+        seconds=float(attrs.get("seconds", math.nan)),
+        epochs=int(attrs.get("epochs", 0)),
+        seed=int(attrs.get("seed", 0)),
+        values=values,
+        params=dict(attrs.get("drawn", trial.params)),
+    )

@@ -1,0 +1,220 @@
+"""The search space: where each parameter may lie, and which ones exist only when a parent has a certain value.
+
+    space:
+      model.surrogate: [superspike, triangle]                              # categorical: a list of choices
+      model.surrogate_width: {low: 0.05, high: 1.0, log: true}             # float
+      depth: {type: int, low: 1, high: 2}                                  # no prefix: steers others, is not passed on
+      model.hidden_sizes.0: {type: int, low: 16, high: 128, log: true}     # element 0 of a list
+      model.hidden_sizes.1: {type: int, low: 16, high: 128, log: true, when: {depth: 2}}
+      model.tau_syn_ms: {low: 2.0, high: 20.0, log: true, when: {model.neuron: cuba_lif}}
+
+A key that starts with ``model.``, ``data.`` or ``trainer.`` is a constructor argument of that part of the configuration.
+``when`` names parents that stand earlier in the space; the parameter exists when every one of them was drawn and has the
+value (or one of the values) given.
+"""
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..errors import ConfigurationError, nearest
+
+__all__ = ["Parameter", "Space", "Suggester"]
+
+PARTS = ("model", "data", "trainer")
+Choice = str | int | float | bool | None
+_KEYS = ("type", "choices", "low", "high", "log", "step", "when")
+_TYPES = ("categorical", "int", "float")
+
+
+class Suggester(Protocol):
+    """What the space asks of an Optuna trial."""
+
+    def suggest_categorical(self, name: str, choices: list[Choice]) -> Any: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One dimension of the space; see the module's docstring."""
+
+    name: str
+    kind: str
+    choices: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: float | None = None
+    when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    def exists(self, drawn: Mapping[str, Any]) -> bool:
+        """Whether all parents were drawn and have a value that lets this parameter exist."""
+        return all(parent in drawn and drawn[parent] in values for parent, values in self.when)
+
+    def draw(self, trial: Suggester) -> Any:
+        """Ask the trial for a value. Choices that storage cannot hold (lists) travel as JSON text."""
+        if self.kind == "int":
+            step = 1 if self.step is None else int(self.step)
+            return trial.suggest_int(self.name, int(self.low), int(self.high), step=step, log=self.log)
+        if self.kind == "float":
+            return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+        stored = [choice if _storable(choice) else json.dumps(choice) for choice in self.choices]
+        return self.choices[stored.index(trial.suggest_categorical(self.name, stored))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The parameters in the order in which they are drawn."""
+
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def parse(cls, raw: object) -> "Space":
+        """From the mapping of a YAML file.
+
+        Raises:
+            ConfigurationError: an empty space, an unknown key, bounds that cross, a parent that is not drawn before.
+        """
+        if not isinstance(raw, Mapping) or not raw:
+            raise ConfigurationError("space is empty; name at least one parameter, such as model.surrogate_width.")
+        parameters: list[Parameter] = []
+        for name, spec in raw.items():
+            parameters.append(_parse(str(name), spec, {p.name: p for p in parameters}))
+        return cls(tuple(parameters))
+
+    def draw(self, trial: Suggester) -> dict[str, Any]:
+        """One value for every parameter that exists, by name."""
+        drawn: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.exists(drawn):
+                drawn[parameter.name] = parameter.draw(trial)
+        return drawn
+
+    @staticmethod
+    def apply(base: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration of a trial: a deep copy of ``base`` (model, data, trainer) with the drawn values put in."""
+        config = {part: copy.deepcopy(dict(base[part])) for part in PARTS}
+        for name, value in drawn.items():
+            part, _, rest = name.partition(".")
+            if part in PARTS:
+                target = config[part] if part == "trainer" else config[part].setdefault("init_args", {})
+                _put(target, rest.split("."), value, name)
+        return config
+
+
+def _put(target: Any, path: list[str], value: Any, name: str) -> None:
+    for k, key in enumerate(path[:-1]):
+        empty: Any = [] if path[k + 1].isdigit() else {}
+        if isinstance(target, list):
+            target = target[int(key)]
+        else:
+            if target.get(key) is None:
+                target[key] = empty
+            target = target[key]
+    last = path[-1]
+    if isinstance(target, list) and last.isdigit():
+        index = int(last)
+        if index > len(target):
+            raise ConfigurationError(f"{name}: the list has {len(target)} elements; element {index} cannot be set yet.")
+        target[index : index + 1] = [value]
+    elif isinstance(target, dict):
+        target[last] = value
+    else:
+        raise ConfigurationError(f"{name}: {'.'.join(path[:-1])} is {target!r}; a mapping or a list is expected.")
+
+
+def _parse(name: str, spec: object, earlier: Mapping[str, Parameter]) -> Parameter:
+    if isinstance(spec, list):
+        spec = {"choices": spec}
+    if not isinstance(spec, Mapping):
+        raise ConfigurationError(
+            f"space.{name} is {spec!r}; a list of choices or a mapping with low and high is expected."
+        )
+    for key in spec:
+        if key not in _KEYS:
+            raise ConfigurationError(
+                f"space.{name}: unknown key {key!r};{nearest(str(key), _KEYS)} Known: {', '.join(_KEYS)}."
+            )
+    kind = spec.get("type", "categorical" if "choices" in spec else "float")
+    if kind not in _TYPES:
+        raise ConfigurationError(f"space.{name}: type is {kind!r}; it must be one of {', '.join(_TYPES)}.")
+    when = _parse_when(name, spec.get("when", {}), earlier)
+    if kind == "categorical":
+        choices = spec.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise ConfigurationError(
+                f"space.{name}: choices is {choices!r}; a list with at least one value is expected."
+            )
+        if any(choices[k] in choices[:k] for k in range(len(choices))):
+            raise ConfigurationError(f"space.{name}: choices {choices} holds a value twice.")
+        return Parameter(name, kind, choices=tuple(choices), when=when)
+    return _parse_number(name, kind, spec, when)
+
+
+def _parse_number(
+    name: str, kind: str, spec: Mapping[str, Any], when: tuple[tuple[str, tuple[Any, ...]], ...]
+) -> Parameter:
+    if "choices" in spec:
+        raise ConfigurationError(f"space.{name}: choices belong to type categorical, not {kind}; drop one of them.")
+    bounds = []
+    for key in ("low", "high"):
+        value = spec.get(key)
+        value = _number(value)
+        if value is None or (kind == "int" and value != int(value)):
+            raise ConfigurationError(f"space.{name}: {key} is {spec.get(key)!r}; a finite {kind} is expected.")
+        bounds.append(value)
+    low, high = bounds
+    log = spec.get("log", False)
+    if not isinstance(log, bool):
+        raise ConfigurationError(f"space.{name}: log is {log!r}; true or false is expected.")
+    if low > high:
+        raise ConfigurationError(f"space.{name}: low {low} is above high {high}; swap them.")
+    if log and low <= 0:
+        raise ConfigurationError(f"space.{name}: low is {low}; a log scale needs low > 0.")
+    step = _number(spec["step"]) if "step" in spec else None
+    if "step" in spec and (step is None or step <= 0 or log):
+        raise ConfigurationError(f"space.{name}: step is {spec['step']!r}; it must be positive, and goes without log.")
+    return Parameter(name, kind, low=low, high=high, log=log, step=step, when=when)
+
+
+def _parse_when(name: str, raw: object, earlier: Mapping[str, Parameter]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    if not isinstance(raw, Mapping):
+        raise ConfigurationError(f"space.{name}: when is {raw!r}; a mapping from parent to value is expected.")
+    conditions = []
+    for parent, wanted in raw.items():
+        if parent not in earlier:
+            raise ConfigurationError(
+                f"space.{name}: its parent {parent!r} is not in the space above it;{nearest(str(parent), earlier)} "
+                f"Above it: {', '.join(earlier) or 'nothing'}."
+            )
+        values = tuple(wanted) if isinstance(wanted, list) else (wanted,)
+        choices = earlier[parent].choices
+        for value in values:
+            if choices and value not in choices:
+                raise ConfigurationError(
+                    f"space.{name}: its parent {parent} never is {value!r}; its choices are {list(choices)}."
+                )
+        conditions.append((str(parent), values))
+    return tuple(conditions)
+
+
+def _number(value: object) -> float | None:
+    """A finite number; YAML reads 1e-3 (no dot) as text, which is taken as the number it says."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _storable(choice: object) -> bool:
+    return choice is None or isinstance(choice, str | int | float | bool)

@@ -1,0 +1,150 @@
+"""One trial: train a network from its configuration, keep its best epoch, say what it reached.
+
+Everything a trial needs is in the configuration it is given, and everything it did is in the files it leaves and the
+result it returns: no state is shared between trials but the data set, which is the same for all that name the same one.
+"""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+
+from ..errors import SnnLightningError
+from .building import build
+from .files import CHECKPOINT, trial_directory, write_csv, write_json, write_yaml
+
+__all__ = ["Recorder", "TrialError", "TrialResult", "data_module", "run_trial"]
+
+EpochHook = Callable[[int, dict[str, float]], None]
+
+
+class TrialError(SnnLightningError, RuntimeError):
+    """A trial that cannot give a result, with the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialResult:
+    """What a finished training is worth: the validation metrics of its best epoch."""
+
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+
+
+class Recorder(L.Callback):
+    """Keeps every epoch's metrics, and the weights of the best one in memory.
+
+    Args:
+        better: whether the first of two rows of metrics is strictly better than the second.
+        on_epoch: called with the epoch and its metrics after each validation.
+    """
+
+    def __init__(self, better: Callable[[Mapping[str, float], Mapping[str, float]], bool], on_epoch: EpochHook) -> None:
+        self.better, self.on_epoch = better, on_epoch
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, float] | None = None
+        self.best_epoch = -1
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        counts = getattr(pl_module, "counts", {}).get("val")
+        if counts is not None:
+            # The logger's copy went through float32; the count itself did not.
+            metrics["val_synops"] = counts.total
+        self.rows.append({"epoch": trainer.current_epoch, **metrics})
+        for name in ("train_loss", "val_loss"):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                raise TrialError(f"{name} became {metrics[name]} in epoch {trainer.current_epoch}")
+        if self.best is None or self.better(metrics, self.best):
+            self.best, self.best_epoch = metrics, trainer.current_epoch
+            self.weights = {key: value.detach().clone() for key, value in pl_module.state_dict().items()}
+        self.on_epoch(trainer.current_epoch, metrics)
+
+
+_DATA: dict[str, L.LightningDataModule] = {}
+"""Data modules of this worker process by configuration; they hold data, never anything a trial changes."""
+_DATA_LIMIT = 8
+
+
+def data_module(component: Mapping[str, Any]) -> L.LightningDataModule:
+    """The data module of a configuration, loaded once per process."""
+    key = json.dumps(component, sort_keys=True, default=str)
+    if key not in _DATA:
+        while len(_DATA) >= _DATA_LIMIT:
+            _DATA.pop(next(iter(_DATA)))
+        _DATA[key] = build("data", component)
+    return _DATA[key]
+
+
+def run_trial(
+    config: Mapping[str, Any],
+    directory: Path,
+    better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
+    on_epoch: EpochHook = lambda epoch, metrics: None,
+) -> TrialResult:
+    """Train one configuration.
+
+    Args:
+        config: ``number``, ``seed``, and the parts ``model``, ``data`` and ``trainer``.
+        directory: the study's directory; ``trials/<number>/`` gets ``config.yaml``, ``metrics.csv``, ``best.ckpt`` and, last
+            of all, ``result.json``.
+        better: which of two epochs is the better one.
+        on_epoch: called after every epoch.
+
+    Raises:
+        TrialError: the loss is not finite, or there was no validation epoch.
+        SnnLightningError: the configuration cannot be built.
+    """
+    started = time.perf_counter()
+    number = int(config["number"])
+    folder = trial_directory(directory, number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").unlink(missing_ok=True)
+    write_yaml(folder / "config.yaml", dict(config))
+    L.seed_everything(int(config["seed"]), workers=False, verbose=False)
+    data = data_module(config["data"])
+    model = build("model", config["model"])
+    recorder = Recorder(better, on_epoch)
+    trainer = quiet_trainer(callbacks=[recorder], default_root_dir=str(folder), **config["trainer"])
+    try:
+        trainer.fit(model, datamodule=data)
+    finally:
+        columns = dict.fromkeys(key for row in recorder.rows for key in row)
+        if recorder.rows:
+            write_csv(folder / "metrics.csv", columns, recorder.rows)
+    if recorder.best is None:
+        raise TrialError("no epoch was trained and validated; trainer.max_epochs must be at least 1")
+    model.load_state_dict(recorder.weights)
+    temporary = folder / f".{CHECKPOINT}"
+    trainer.save_checkpoint(temporary, weights_only=True)
+    temporary.replace(folder / CHECKPOINT)
+    result = TrialResult(
+        metrics=recorder.best,
+        best_epoch=recorder.best_epoch,
+        epochs=len(recorder.rows),
+        seconds=time.perf_counter() - started,
+    )
+    write_json(folder / "result.json", dataclasses.asdict(result))
+    return result
+
+
+def quiet_trainer(**arguments: Any) -> L.Trainer:
+    """A Trainer that trains and nothing else: no logger, no files, no bars."""
+    return L.Trainer(
+        **{
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            **arguments,
+        }
+    )
