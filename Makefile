@@ -1,0 +1,40 @@
+# make study   the main job: a two-objective search on real data, in ./studies/digits
+# make test    linters, type checker and tests
+# Both make a virtual environment in .venv first. PYTHON chooses the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: study test test-slow lint format clean
+
+study: $(VENV)/.study
+	$(BIN)/snnlightning study run configs/studies/digits.yaml
+
+test: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.study: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[study]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.study
+
+clean:
+	rm -rf $(VENV) studies lightning_logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
