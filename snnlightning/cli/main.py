@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import SnnLightningError, nearest
+from ..errors import ConfigurationError, SnnLightningError, nearest
 
 __all__ = ["main"]
 
@@ -39,31 +39,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Users' own modules, named in a configuration, are looked up where the command is run, as `python -m` does.
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    command = arguments[0] if arguments else "--help"
     try:
-        if command in ("-h", "--help"):
-            print(_HELP)
-            return 0
-        if command == "--version":
-            print(__version__)
-            return 0
-        if command in _LIGHTNING:
-            from .fit import run
-
-            run(arguments)
-            return 0
-        if command == "study":
-            from .study import run_study_command
-
-            return run_study_command(arguments[1:])
-        print(
-            f"error: no command {command!r};{nearest(command, _COMMANDS)} Available: {', '.join(_COMMANDS)}.",
-            file=sys.stderr,
-        )
-        return 2
+        return _dispatch(arguments)
     except SnnLightningError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help", "--version"):
+        print(__version__ if command == "--version" else _HELP)
+        return 0
+    if command in _LIGHTNING:
+        from .fit import run
+
+        run(arguments)
+        return 0
+    if command == "study":
+        from .study import run_study_command
+
+        return run_study_command(arguments[1:])
+    raise ConfigurationError(f"no command {command!r};{nearest(command, _COMMANDS)} Available: {', '.join(_COMMANDS)}.")

@@ -76,7 +76,9 @@ class Progress:
         what = self._values(row, "") if row["state"] != "failed" else ""
         text = " ".join(part for part in (row["state"], what, row["reason"]) if part)
         self.console.print(
-            f"trial {row['number'] + 1}/{self.config.trials} {escape(text)} ({row['seconds']:.1f} s)", highlight=False
+            f"trial {row['number'] + 1}/{self.config.trials} {escape(text)} ({row['seconds']:.1f} s)",
+            highlight=False,
+            soft_wrap=True,
         )
 
     def testing(self, done: int, total: int) -> None:

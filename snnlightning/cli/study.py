@@ -4,9 +4,7 @@ import argparse
 import json
 import logging
 import shutil
-import signal
 import sys
-import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,7 +33,9 @@ def run_study_command(arguments: Sequence[str]) -> int:
     run.add_argument("config", type=Path, help="the study's YAML file")
     run.add_argument("--dir", type=Path, help="where everything goes (default: studies/NAME)")
     run.add_argument("--trials", type=int, help="how many trials in all, instead of the number in CONFIG")
-    run.add_argument("--workers", type=int, help="worker processes (default: one per core; 0: none, run in this process)")
+    run.add_argument(
+        "--workers", type=int, help="worker processes (default: one per core; 0: none, run in this process)"
+    )
     run.add_argument("--storage", metavar="URL", help="database for Optuna's tables (default: study.db in DIR)")
     run.add_argument("--wandb", choices=("offline", "online", "disabled"), default="offline", help="default: offline")
     run.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
@@ -77,16 +77,15 @@ def _run(options: argparse.Namespace) -> int:
     tracker = WandbTracker(mode=options.wandb, picture=_picture, notice=progress.note)
     study = Study(config, directory, options.storage)
     observers: list[StudyObserver] = [progress, tracker]
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     interrupted = False
     try:
         with progress:
             front = study.run(options.workers, observers)
     except KeyboardInterrupt:
+        if not (directory / "front.json").exists():
+            raise
         interrupted = True
         front = json.loads((directory / "front.json").read_text(encoding="utf-8"))
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     rows = study.rows()
     console = progress.console
     console.print(front_table(config, front))
@@ -135,7 +134,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.output.exists():
         raise StudyError(f"{options.output} exists; give a directory that does not exist yet.")
     options.output.mkdir(parents=True)
-    for name in ("best.ckpt", "config.yaml", "metrics.csv", "counts.json", "test.json", "raster.json"):
+    for name in ("best.ckpt", "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json"):
         if (source / name).exists():
             shutil.copy2(source / name, options.output / name)
     shutil.copy2(options.dir / "versions.json", options.output / "versions.json")
@@ -156,10 +155,6 @@ def _picture(directory: Path) -> Any:
         return front_figure(files.front, files.trials)
     except MissingDependencyError:
         return None
-
-
-def _interrupt(number: int, frame: types.FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _quiet() -> None:

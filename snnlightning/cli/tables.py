@@ -66,14 +66,21 @@ def format_value(objective: AbstractObjective, value: float) -> str:
     return format_count(value) if objective.unit else f"{value:.4g}"
 
 
-def _telling(points: Sequence[Mapping[str, Any]]) -> list[str]:
+def _telling(points: Sequence[Mapping[str, Any]], at_most: int = 7) -> list[str]:
+    """Parameters that differ between the points; choices and sizes before real numbers, and no more than fit a terminal."""
     names = dict.fromkeys(name for point in points for name in point["params"])
-    return [name for name in names if len(points) == 1 or len({_text(point["params"].get(name)) for point in points}) > 1]
+    differ = [
+        name for name in names if len(points) == 1 or len({_text(point["params"].get(name)) for point in points}) > 1
+    ]
+    real = {name for name in differ if any(isinstance(point["params"].get(name), float) for point in points)}
+    chosen = sorted(differ, key=lambda name: name in real)[:at_most]
+    return [name for name in differ if name in chosen]
 
 
 def _short(name: str) -> str:
-    """``model.regularizers.upper_bound.strength`` -> ``upper_bound.strength``; ``data.encoder`` -> ``encoder``."""
-    return ".".join(name.split(".")[-2:]) if "regularizers" in name else name.partition(".")[2] or name
+    """``model.hidden_sizes.0`` -> ``hidden_sizes.0``; ``model.regularizers.upper_bound.bound`` -> ``upper_bound.bound``."""
+    parts = name.split(".")
+    return ".".join(parts[-2:]) if len(parts) > 2 else parts[-1]
 
 
 def _text(value: Any) -> str:

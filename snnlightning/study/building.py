@@ -66,4 +66,4 @@ def build(part: str, component: Mapping[str, Any]) -> Any:
         parsed = parser.parse_object({part: dict(component.get("init_args", {}))})
     except jsonargparse.ArgumentError as error:
         raise ConfigurationError(f"{part} ({cls.__name__}): {' '.join(str(error).split())}") from None
-    return parser.instantiate_classes(parsed)[part]
+    return parser.instantiate(parsed)[part]

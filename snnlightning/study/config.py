@@ -215,7 +215,9 @@ def _check_arguments(where: str, cls: type, arguments: Any) -> None:
 
 def _objectives(raw: object) -> dict[str, AbstractObjective]:
     if not isinstance(raw, list) or not raw or not all(isinstance(item, Mapping) and "name" in item for item in raw):
-        raise ConfigurationError(f"objectives is {raw!r}; a list is expected, such as [{{name: accuracy}}, {{name: synops}}].")
+        raise ConfigurationError(
+            f"objectives is {raw!r}; a list is expected, such as [{{name: accuracy}}, {{name: synops}}]."
+        )
     objectives: dict[str, AbstractObjective] = {}
     for item in raw:
         name = str(item["name"])

@@ -6,6 +6,7 @@ running, which is reported as failed with the signal that killed it, and is repl
 
 import abc
 import collections
+import contextlib
 import json
 import os
 import queue
@@ -13,15 +14,18 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .interrupts import Interrupts
 from .worker import Job, be_quiet, execute
 
 __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
 
 Message = dict[str, Any]
+_NOBODY = -1
 _ENTRY = "import sys; from snnlightning.study.worker import main; main(*sys.argv[1:])"
 
 
@@ -33,8 +37,12 @@ class AbstractPool(abc.ABC):
         """Hand over a job; it waits until somebody is free."""
 
     @abc.abstractmethod
-    def next_message(self) -> Message:
-        """The next thing that happened; blocks."""
+    def next_message(self, interrupts: Interrupts) -> Message | None:
+        """The next thing that happened; blocks. None: somebody called ``wake``."""
+
+    @abc.abstractmethod
+    def wake(self) -> None:
+        """Make ``next_message`` return; may be called from a signal handler."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +52,26 @@ class AbstractPool(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop at once; jobs that run are lost."""
+
+
+@contextlib.contextmanager
+def training_here(interrupts: Interrupts) -> Iterator[None]:
+    """Lightning runs in this process: quietly, on one thread as in a worker, and may be interrupted at any moment."""
+    import torch
+
+    be_quiet()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    interrupts.at_once = True
+    try:
+        interrupts.check()
+        yield
+    except SystemExit as error:
+        # Lightning turns an interrupt inside fit into SystemExit.
+        raise KeyboardInterrupt from error
+    finally:
+        interrupts.at_once = False
+        torch.set_num_threads(threads)
 
 
 class InlinePool(AbstractPool):
@@ -57,24 +85,14 @@ class InlinePool(AbstractPool):
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
 
-    def next_message(self) -> Message:
-        import torch
-
+    def next_message(self, interrupts: Interrupts) -> Message | None:
         if not self._messages:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
+            with training_here(interrupts):
                 execute(self._jobs.popleft(), self.directory, self._messages.append)
-            except SystemExit as error:
-                # Lightning turns an interrupt inside fit into SystemExit.
-                raise KeyboardInterrupt from error
-            finally:
-                torch.set_num_threads(threads)
         return self._messages.popleft()
 
-    def __enter__(self) -> Self:
-        be_quiet()
-        return self
+    def wake(self) -> None:
+        """Nothing to do: who waits in this process trains, and is interrupted at once."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -93,9 +111,11 @@ class ProcessPool(AbstractPool):
 
     def __init__(self, workers: int, directory: Path, threads: int = 1) -> None:
         self.directory, self.threads, self.size = directory, threads, workers
-        self._queue: queue.Queue[tuple[int, Message | None]] = queue.Queue()
+        # SimpleQueue: a signal handler may put into it while this thread waits in get.
+        self._queue: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
         self._jobs: collections.deque[Job] = collections.deque()
         self._processes: dict[int, subprocess.Popen[str]] = {}
+        self._listeners: dict[int, threading.Thread] = {}
         self._running: dict[int, int] = {}
         self._idle: list[int] = []
         self._started = 0
@@ -112,17 +132,23 @@ class ProcessPool(AbstractPool):
     ) -> None:
         for process in self._processes.values():
             process.kill()
-        for process in self._processes.values():
+        for worker, process in self._processes.items():
             process.wait()
+            self._close(worker, process)
         self._log.close()
 
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
         self._dispatch()
 
-    def next_message(self) -> Message:
+    def wake(self) -> None:
+        self._queue.put((_NOBODY, None))
+
+    def next_message(self, interrupts: Interrupts) -> Message | None:
         while True:
             worker, message = self._queue.get()
+            if worker == _NOBODY:
+                return None
             if message is None:
                 lost = self._bury(worker)
                 if lost is not None:
@@ -155,7 +181,16 @@ class ProcessPool(AbstractPool):
             start_new_session=True,  # Ctrl-C is for the study, which then stops its workers
         )
         self._processes[worker] = process
-        threading.Thread(target=self._listen, args=(worker, process), daemon=True).start()
+        self._listeners[worker] = threading.Thread(target=self._listen, args=(worker, process), daemon=True)
+        self._listeners[worker].start()
+
+    def _close(self, worker: int, process: "subprocess.Popen[str]") -> None:
+        """Let go of a dead process: its listener has read the end of its answers."""
+        self._listeners.pop(worker).join()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
     def _listen(self, worker: int, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
@@ -180,6 +215,7 @@ class ProcessPool(AbstractPool):
     def _bury(self, worker: int) -> Message | None:
         process = self._processes.pop(worker)
         code = process.wait()
+        self._close(worker, process)
         if worker in self._idle:
             self._idle.remove(worker)
         number = self._running.pop(worker, None)

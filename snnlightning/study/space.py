@@ -96,6 +96,22 @@ class Space:
                 drawn[parameter.name] = parameter.draw(trial)
         return drawn
 
+    def examples(self) -> list[dict[str, Any]]:
+        """Points that together hold every choice of every categorical parameter; numbers are at their lower bounds."""
+        points = [self.draw(_Lowest({}))]
+        for parameter in self.parameters:
+            for choice in parameter.choices[1:]:
+                points.append(self.draw(_Lowest(self._forced(parameter, choice))))
+        return points
+
+    def _forced(self, parameter: Parameter, value: Any) -> dict[str, Any]:
+        """What must be drawn for a parameter to exist and to have a value."""
+        by_name = {p.name: p for p in self.parameters}
+        forced = {parameter.name: value}
+        for parent, values in parameter.when:
+            forced = {**self._forced(by_name[parent], values[0]), **forced}
+        return forced
+
     @staticmethod
     def apply(base: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration of a trial: a deep copy of ``base`` (model, data, trainer) with the drawn values put in."""
@@ -106,6 +122,27 @@ class Space:
                 target = config[part] if part == "trainer" else config[part].setdefault("init_args", {})
                 _put(target, rest.split("."), value, name)
         return config
+
+
+class _Lowest:
+    """A trial that takes the forced values, else the first choice or the lower bound."""
+
+    def __init__(self, forced: Mapping[str, Any]) -> None:
+        self.forced = forced
+
+    def suggest_categorical(self, name: str, choices: list[Choice]) -> Any:
+        if name not in self.forced:
+            return choices[0]
+        value = self.forced[name]
+        return value if _storable(value) else json.dumps(value)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self.forced.get(name, low))
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self.forced.get(name, low))
 
 
 def _put(target: Any, path: list[str], value: Any, name: str) -> None:

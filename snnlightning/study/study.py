@@ -24,7 +24,8 @@ from .config import StudyConfig
 from .evaluate import evaluate_on_test
 from .files import read_json, read_yaml, trial_directory, write_csv, write_json, write_yaml
 from .front import Front, front_rows, make_front, write_front
-from .pool import AbstractPool, InlinePool, ProcessPool
+from .interrupts import Interrupts
+from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .rows import TrialRow, explain, judge, row_of
 from .samplers import make_sampler, seed_of
 from .space import Space
@@ -107,14 +108,17 @@ class Study:
             for observer in observers:
                 observer.started(self.config.raw, self.directory, [row.as_dict() for row in session.rows])
             interrupted: KeyboardInterrupt | None = None
+            pool = ProcessPool(workers, self.directory) if workers else InlinePool(self.directory)
             try:
-                if len(session.rows) < self.config.trials:
-                    with ProcessPool(workers, self.directory) if workers else InlinePool(self.directory) as pool:
-                        session.search(pool)
-                self._test(session.rows, observers)
+                with Interrupts(pool.wake) as interrupts:
+                    if len(session.rows) < self.config.trials:
+                        with pool:
+                            session.search(pool, interrupts)
+                    self._test(session.rows, observers, interrupts)
             except KeyboardInterrupt as error:
                 interrupted = error
-                session.release()
+            finally:
+                session.close()
             front = make_front(self.config, self.directory, session.rows)
             write_front(self.directory, front)
             for observer in observers:
@@ -125,8 +129,11 @@ class Study:
 
     def rows(self) -> list[TrialRow]:
         """All finished trials; works while the study runs."""
-        study = _optuna_study(self.config, open_storage(self.directory, self.storage_url), create=False)
-        return _finished_rows(study, self.config)
+        storage = open_storage(self.directory, self.storage_url)
+        try:
+            return _finished_rows(_optuna_study(self.config, storage, create=False), self.config)
+        finally:
+            storage.engine.dispose()
 
     def _check_directory(self) -> None:
         file = self.directory / "study.yaml"
@@ -148,25 +155,23 @@ class Study:
         write_json(self.directory / "versions.json", versions())
 
     def _probe(self) -> float:
-        """Load the data, build a model from the space and show it one batch, before anything is written.
+        """Load the data, build the model of every choice in the space and show one a batch, before anything is written.
 
         Returns:
             The accuracy of guessing, 1 / number of classes; 0 when neither data nor model say how many there are.
         """
-        import optuna
         import torch
 
-        data = data_module(self.config.base["data"])
+        first, *others = [Space.apply(self.config.base, drawn) for drawn in self.config.space.examples()]
+        data = data_module(first["data"])
         data.prepare_data()
         data.setup("fit")
-        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.config.seed)).ask()
-        parts = Space.apply(self.config.base, self.config.space.draw(trial))
-        drawn_data = data_module(parts["data"])
-        drawn_data.prepare_data()
-        drawn_data.setup("fit")
         with torch.random.fork_rng(devices=[]):
-            model = build("model", parts["model"])
-        x, _ = next(iter(drawn_data.val_dataloader()))
+            model = build("model", first["model"])
+            for parts in others:
+                build("model", parts["model"])
+                build("data", parts["data"])
+        x, _ = next(iter(data.val_dataloader()))
         try:
             with torch.no_grad():
                 model(x)
@@ -175,14 +180,14 @@ class Study:
         classes = getattr(data, "num_classes", None) or getattr(model, "num_classes", None)
         return 1.0 / classes if classes else 0.0
 
-    def _test(self, rows: Sequence[TrialRow], observers: Sequence[StudyObserver]) -> None:
+    def _test(self, rows: Sequence[TrialRow], observers: Sequence[StudyObserver], interrupts: Interrupts) -> None:
         """Evaluate the points of the front that were not tested yet."""
         points = front_rows(rows, self.config.objectives)
-        with InlinePool(self.directory):
-            for done, row in enumerate(points):
-                for observer in observers:
-                    observer.testing(done, len(points))
-                if not (trial_directory(self.directory, row.number) / "test.json").exists():
+        for done, row in enumerate(points):
+            for observer in observers:
+                observer.testing(done, len(points))
+            if not (trial_directory(self.directory, row.number) / "test.json").exists():
+                with training_here(interrupts):
                     evaluate_on_test(self.directory, row.number, self.config.objectives)
 
 
@@ -191,7 +196,8 @@ class _Session:
 
     def __init__(self, study: Study, chance: float, observers: Sequence[StudyObserver]) -> None:
         self.config, self.directory, self.chance, self.observers = study.config, study.directory, chance, observers
-        self.study = _optuna_study(study.config, open_storage(study.directory, study.storage_url), create=True)
+        self.storage = open_storage(study.directory, study.storage_url)
+        self.study = _optuna_study(study.config, self.storage, create=True)
         self.release()
         self.rows = _finished_rows(self.study, self.config)
         self.open: dict[int, optuna.trial.Trial] = {}
@@ -201,18 +207,26 @@ class _Session:
         """Trials that nobody runs any more wait for the next run, with the values they drew."""
         import optuna
 
-        storage = self.study._storage
         for trial in self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
+            self.storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState.WAITING)
 
-    def search(self, pool: AbstractPool) -> None:
+    def close(self) -> None:
+        """Leave no trial open and no connection either."""
+        self.release()
+        self.storage.engine.dispose()
+
+    def search(self, pool: AbstractPool, interrupts: Interrupts) -> None:
         while (told := len(self.rows)) < self.config.trials:
             while told + len(self.open) < min(self.config.trials, told + self.config.in_flight):
+                interrupts.check()
                 self._ask(told + len(self.open), pool)
             if told in self.came:
                 self._tell(told, self.came.pop(told))
                 continue
-            message = pool.next_message()
+            message = pool.next_message(interrupts)
+            interrupts.check()
+            if message is None:
+                continue
             if message["type"] == "epoch":
                 for observer in self.observers:
                     observer.epoch(message["number"], message["epoch"], message["metrics"])

@@ -43,10 +43,12 @@ class WandbTracker:
         self._rows: list[dict[str, Any]] = []
         self._config: dict[str, Any] = {}
         self._directory = Path()
+        self._nothing_new = False
 
     def started(self, config: Mapping[str, Any], directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         self._config, self._directory = dict(config), directory
         self._rows = [dict(row) for row in rows]
+        self._nothing_new = bool(rows) and any((directory / "wandb").glob("*run-*"))
 
     def asked(self, number: int, params: Mapping[str, Any]) -> None:
         """Nothing: a trial is told of when it has finished."""
@@ -59,12 +61,13 @@ class WandbTracker:
 
     def finished(self, row: Mapping[str, Any], front: Sequence[Mapping[str, Any]]) -> None:
         self._rows.append(dict(row))
+        self._nothing_new = False
         run = self._study_run()
         if run is not None:
             run.log({"trial": row["number"], "front/points": len(front), **self._numbers(row)})
 
     def ended(self, front: Mapping[str, Any]) -> None:
-        run = self._study_run()
+        run = None if self._nothing_new else self._study_run()
         if run is None:
             return
         wandb = require("wandb", "wandb", "Tracking")
@@ -90,7 +93,12 @@ class WandbTracker:
                 self.notice(f"not tracked in W&B: {error}")
                 self.mode = "disabled"
                 return None
-            self._run = self._init(wandb, self._config["name"], "study", self._config, self._run_id("study"))
+            try:
+                self._run = self._init(wandb, self._config["name"], "study", self._config, self._run_id("study"))
+            except (wandb.Error, OSError) as error:
+                # A study must not die because nobody is there to watch it.
+                self.notice(f"not tracked in W&B: {' '.join(str(error).split())}")
+                self.mode = "disabled"
         return self._run
 
     def _promote(self, wandb: Any, point: Mapping[str, Any]) -> None:
