@@ -53,9 +53,11 @@ def neuron_variants(*, spiking: bool | None = None) -> list[typing.Any]:
             for field in ("reset", "ordering")
             if field in hints
         ]
-        for choice in itertools.product(*options):
-            if is_valid(cls, **dict(choice)):
-                variants.append(pytest.param(cls(**dict(choice)), id="-".join([name, *(v for _, v in choice)])))
+        variants += [
+            pytest.param(cls(**dict(choice)), id="-".join([name, *(value for _, value in choice)]))
+            for choice in itertools.product(*options)
+            if is_valid(cls, **dict(choice))
+        ]
     return variants
 
 

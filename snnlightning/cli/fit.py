@@ -22,7 +22,7 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
@@ -68,6 +68,7 @@ def run(arguments: Sequence[str]) -> None:
                 subclass_mode_data=True,
                 parser_class=_Parser,
                 args=list(arguments),
+                save_config_callback=_SaveConfig,
                 save_config_kwargs={"overwrite": True},
                 seed_everything_default=0,
             )
@@ -105,6 +106,15 @@ class _Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(_OPEN + text + _CLOSE, ex)
         raise ConfigurationError(text) from ex
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Leaves the resolved configuration beside the log; without a logger that would be the current folder, where a
+    ``config.yaml`` of the user's may lie."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
 
 
 class _CLI(LightningCLI):

@@ -1,6 +1,7 @@
 """The dynamics against closed forms: decays, impulse responses, kernels, constant currents, intervals."""
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -33,7 +34,7 @@ def spike_steps(trace: Trace) -> list[int]:
 
 
 def intervals(steps: list[int]) -> list[int]:
-    return [after - before for before, after in zip(steps[:-1], steps[1:], strict=True)]
+    return [after - before for before, after in itertools.pairwise(steps)]
 
 
 @pytest.mark.parametrize(

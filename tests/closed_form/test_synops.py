@@ -1,6 +1,7 @@
 """Synaptic operations counted by hand, and by a loop over every spike of every neuron."""
 
 import copy
+import itertools
 import pickle
 from collections.abc import Sequence
 
@@ -191,7 +192,7 @@ def test_how_samples_were_batched_changes_no_count(data, seed, batch):
         connections = tuple(c._replace(activity=c.activity[start:end]) for c in record.connections)
         return record._replace(output=record.output[start:end], connections=connections)
 
-    pieces = [[piece(record, a, b) for record in records] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    pieces = [[piece(record, a, b) for record in records] for a, b in itertools.pairwise(cuts)]
     assert count(*pieces) == count(records)
 
 

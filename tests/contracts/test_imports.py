@@ -60,11 +60,11 @@ def imported(source: str, module: str, is_package: bool) -> set[str]:
 def wrong_arrows(source: str, module: str, is_package: bool = False) -> list[str]:
     """Imports of one module that run up or sideways."""
     room = module.split(".", maxsplit=1)[0]
-    wrong = []
-    for other in sorted(imported(source, module, is_package) - {room}):
-        if other in FLOOR_OF and FLOOR_OF[other] >= FLOOR_OF[room]:
-            wrong.append(f"{module} imports {other}: {'sideways' if FLOOR_OF[other] == FLOOR_OF[room] else 'up'}")
-    return wrong
+    return [
+        f"{module} imports {other}: {'sideways' if FLOOR_OF[other] == FLOOR_OF[room] else 'up'}"
+        for other in sorted(imported(source, module, is_package) - {room})
+        if FLOOR_OF.get(other, -1) >= FLOOR_OF[room]
+    ]
 
 
 def modules() -> dict[str, tuple[Path, bool]]:

@@ -1,37 +1,17 @@
 """The page in a browser: every chart is drawn, and text from files does nothing."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
+from browser import BROWSER, MISSING, charts, opened
 
 from snnlightning.report import write_report
 
 pytest.importorskip("plotly")
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, google-chrome or chromium-browser on PATH")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=MISSING)
 MARK = "document.documentElement.setAttribute('data-owned','yes')"
 HOSTILE = f'</script><script>{MARK}</script><img src=x onerror="{MARK}"><b>bold</b>'
-
-
-def opened(page: Path, profile: Path, fragment: str = "") -> str:
-    """The document after the browser has run its scripts."""
-    command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,2000",
-        f"--user-data-dir={profile}", "--virtual-time-budget=10000", "--dump-dom", page.as_uri() + fragment,
-    ]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=200, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    return re.sub(r"<script.*?</script>", "", result.stdout, flags=re.DOTALL)
-
-
-def charts(document: str) -> dict[str, str]:
-    """What stands from each chart's container to the next one."""
-    parts = re.split(r'<div id="(chart-[\w-]+)"', document)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,12 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = "import sys; from snnlightning.cli import main; sys.exit(main())"
     arguments = ["study", "run", "tiny.yaml", "--dir", "s", "--workers", "0"]
     done = subprocess.run(
-        [sys.executable, "-c", command, *arguments], cwd=directory, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", command, *arguments],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return directory / "s"
@@ -97,7 +102,9 @@ def test_a_disabled_tracker_imports_nothing_and_writes_nothing(tmp_path: Path) -
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     environment.pop("WANDB_MODE", None)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "s" / "wandb").exists()
 
