@@ -338,7 +338,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         )
     for name in ("model", "data", "optimizer", "lr_scheduler"):
         part = content.get(name)
-        for key in part if isinstance(part, Mapping) and "class_path" in part else ():
+        if not isinstance(part, Mapping) or "class_path" not in part:
+            continue
+        for key in part:
             if key not in _SPEC:
                 raise ConfigurationError(
                     f"{path}: {name} has no key {key!r}{_hint(str(key), _SPEC)} Arguments of {part['class_path']} go below"
@@ -436,6 +438,7 @@ def _without_noise() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _QUIET]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*treespec, LeafSpec", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # Lightning's use of jsonargparse; hidden by default anyway
         warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden by", UserWarning)
         for logger in loggers:
             logger.addFilter(useful)

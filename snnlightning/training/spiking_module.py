@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
@@ -18,6 +19,7 @@ from ..metrics import SynOps, SynOpsCounts
 from ..regularizers import AbstractRegularizer
 from ..typing import LayerRecord, NetworkOutput
 from ..units import positive
+from ._sample_mean import SampleMean
 
 __all__ = ["SpikingModule"]
 
@@ -77,11 +79,15 @@ class SpikingModule(L.LightningModule):
         self.learning_rate = positive("learning_rate", learning_rate)
         self.weight_decay = weight_decay
         self.counts: dict[str, SynOpsCounts] = {}
+        self.train_loss, self.val_loss, self.test_loss = SampleMean(), SampleMean(), SampleMean()
+        self.train_penalty = SampleMean()
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_synops = SynOps()
         self.test_synops = SynOps()
+        self._train_batches = 0
+        self._unfinished_epoch: dict[str, Any] | None = None
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """x [B, T, N] -> logits [B, C] and what every layer did."""
@@ -103,22 +109,51 @@ class SpikingModule(L.LightningModule):
         penalty = self.penalty(out.records)
         if penalty is None:
             return loss
-        self.log("train_penalty", penalty, on_step=False, on_epoch=True, batch_size=len(batch[1]), sync_dist=True)
+        self._track("train_penalty", len(batch[1]), penalty, len(batch[1]))
         return loss + penalty
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "val")
-        self.val_synops.update(out)
+        self._count(self.val_synops, out)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "test")
-        self.test_synops.update(out)
+        self._count(self.test_synops, out)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Class probabilities [B, C] for a batch (x, y) or for x alone."""
         x = batch if isinstance(batch, Tensor) else batch[0]
         out: NetworkOutput = self(x)
         return out.logits.softmax(dim=-1)
+
+    def on_train_epoch_start(self) -> None:
+        self._train_batches = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the epoch has counted so far goes along: Lightning resumes within an epoch and forgets its metrics."""
+        states = {}
+        for name, metric in self._train_metrics().items():
+            with metric.sync_context(should_sync=metric.update_called):
+                states[name] = {state: getattr(metric, state).detach().clone() for state in metric.metric_state}
+        checkpoint["snnlightning_epoch"] = {
+            "epoch": self.current_epoch,
+            "batches": self._train_batches,
+            "states": states,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._unfinished_epoch = checkpoint.get("snnlightning_epoch")
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Where a fit goes on within the epoch of its checkpoint, so do the metrics of training."""
+        saved, self._unfinished_epoch = self._unfinished_epoch, None
+        if saved is None or batch_idx == 0 or (saved["epoch"], saved["batches"]) != (self.current_epoch, batch_idx):
+            return
+        self._train_batches = batch_idx
+        if self.global_rank == 0:  # the states are sums over all processes
+            for name, metric in self._train_metrics().items():
+                for state, value in saved["states"].get(name, {}).items():
+                    setattr(metric, state, value.to(metric.device))
 
     def on_validation_epoch_start(self) -> None:
         self.val_synops.reset()
@@ -141,6 +176,9 @@ class SpikingModule(L.LightningModule):
         ]
         return torch.optim.Adam([group for group in groups if group["params"]], lr=self.learning_rate)
 
+    def _train_metrics(self) -> dict[str, Metric]:
+        return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
+
     def _evaluate(self, batch: tuple[Tensor, Tensor], stage: Stage) -> tuple[NetworkOutput, Tensor]:
         x, y = batch
         out = self(x)
@@ -148,12 +186,22 @@ class SpikingModule(L.LightningModule):
             raise ShapeError(
                 f"the network gives {out.logits.shape[-1]} logits for num_classes={self.num_classes}; make them equal."
             )
-        loss = self.loss(out.logits, y)
-        accuracy = getattr(self, f"{stage}_accuracy")
-        accuracy.update(out.logits.detach().argmax(dim=-1), y)
-        self.log(f"{stage}_loss", loss, on_step=False, on_epoch=True, batch_size=len(y), sync_dist=True)
-        self.log(f"{stage}_accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(y))
+        loss = self.loss(out.logits, y) + _nan_if_lost(out.records)
+        self._track(f"{stage}_loss", len(y), loss, len(y))
+        self._track(f"{stage}_accuracy", len(y), out.logits.detach().argmax(dim=-1), y)
+        if stage == "train":
+            self._train_batches += 1
         return out, loss
+
+    @torch.compiler.disable  # torch 2.13 cannot trace LightningModule.log
+    def _track(self, name: str, batch_size: int, *update: Any) -> None:
+        metric: Metric = getattr(self, name)
+        metric.update(*update)
+        self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)
+
+    @torch.compiler.disable  # whole numbers of Python's decide how a batch is summed
+    def _count(self, metric: SynOps, out: NetworkOutput) -> None:
+        metric.update(out)
 
     def _log_counts(self, stage: Stage, counts: SynOpsCounts) -> None:
         self.counts[stage] = counts
@@ -166,3 +214,12 @@ class SpikingModule(L.LightningModule):
         }
         # Every process computed the same numbers, so the mean over processes is the number itself.
         self.log_dict({f"{stage}_{name}": value for name, value in values.items()}, sync_dist=True)
+
+
+def _nan_if_lost(records: Sequence[LayerRecord]) -> Tensor | float:
+    """0, or NaN when a layer ended in a state that is not finite.
+
+    A NaN never crosses a threshold, so a layer that got one is silent and everything after it looks healthy.
+    """
+    states = [state.detach().sum() for record in records for state in record.state]
+    return 0.0 * torch.stack(states).sum() if states else 0.0
