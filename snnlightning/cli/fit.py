@@ -414,7 +414,8 @@ def _refusal(error: Exception) -> Exception:
     while cause is not None:
         if isinstance(cause, SnnLightningError):
             return cause
-        if not str(cause).startswith("Does not validate against any of the Union"):
+        wrapped = str(cause).startswith(("Does not validate against any of the Union", "Problem with given class_path"))
+        if not wrapped or cause.__cause__ is None:
             break
         cause = cause.__cause__
     if isinstance(cause, MisconfigurationException | ValueError | ImportError):
@@ -439,6 +440,7 @@ def _without_noise() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*treespec, LeafSpec", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # Lightning's use of jsonargparse; hidden by default anyway
+        warnings.filterwarnings("ignore", "The dirpath has changed from", UserWarning)  # each run has its own folder
         warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden by", UserWarning)
         for logger in loggers:
             logger.addFilter(useful)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from snnlightning.cli import main
+from snnlightning.cli.fit import run as _  # noqa: F401  (Lightning keeps the stderr of its first import: not one of a test)
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -38,7 +39,12 @@ def spoken_digits(tmp_path):
     for seed, part in enumerate(("train", "test")):
         path = event_file(tmp_path / f"{part}.h5", utterances=60, classes=20, channels=700, seed=seed)
         arguments += [f"--data.init_args.{part}", path]
-    return [*arguments, "--data.init_args.val_fraction=0.34", "--data.init_args.batch_size=16"]
+    few = [
+        "--data.init_args.val_fraction=0.34",
+        "--data.init_args.batch_size=16",
+        "--model.init_args.hidden_sizes=[32]",
+    ]
+    return [*arguments, *few]
 
 
 EXPERIMENTS = {

@@ -1,0 +1,134 @@
+"""What the package costs on top of the work itself: importing it, counting operations, the Trainer around a step.
+
+    python benchmarks/overhead.py [--repeats 9]
+
+Prints medians with the spread, interleaved, one thread, with versions; nothing is asserted. Compare ratios: absolute times
+are those of the machine.
+"""
+
+import argparse
+import logging
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+
+import lightning.pytorch as L
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import snnlightning as snn
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def interleaved(candidates: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each candidate, one round after the other, the first round thrown away."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for k in range(repeats + 1):
+        for name, work in candidates.items():
+            elapsed = timed(work)
+            if k:
+                times[name].append(1e3 * elapsed)
+    return times
+
+
+def show(title: str, times: dict[str, list[float]], base: str) -> None:
+    print(f"\n{title}")
+    reference = statistics.median(times[base])
+    for name, values in times.items():
+        middle = statistics.median(values)
+        spread = f"{min(values):.1f} - {max(values):.1f}"
+        print(f"  {name:42s} {middle:9.2f} ms  ({spread})  {middle / reference:6.3f} x  {middle - reference:+8.2f} ms")
+
+
+def python(code: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def imports(repeats: int) -> None:
+    candidates = {
+        "import torch": python("import torch"),
+        "import torch, snnlightning": python("import torch, snnlightning"),
+        "import torch, SpikingLayer": python("import torch; from snnlightning import SpikingLayer"),
+        "import torch, SpikingClassifier (Lightning)": python(
+            "import torch; from snnlightning import SpikingClassifier"
+        ),
+    }
+    show("import, a process each", interleaved(candidates, repeats), "import torch")
+
+
+def counting(repeats: int) -> None:
+    """One evaluation batch of 700-128(recurrent)-20, T = 100, batch 64, with 1.5 % input density, with and without counts."""
+    torch.manual_seed(0)
+    model = snn.SpikingClassifier(in_features=700, num_classes=20, hidden_sizes=[128], init_gain=0.2).eval()
+    x = (torch.rand(64, 100, 700) < 0.015).float()
+    metric = snn.SynOps()
+
+    def forward() -> object:
+        with torch.no_grad():
+            return model(x)
+
+    def forward_and_count() -> None:
+        metric.update(forward())
+
+    times = interleaved({"forward": forward, "forward + SynOps.update": forward_and_count}, repeats)
+    show("counting, 700-128(rec)-20, T 100, batch 64", times, "forward")
+
+
+def trainer(repeats: int) -> None:
+    """20 training steps of 64-64(recurrent)-10, T = 20, batch 64: plain loop, and Trainer with everything we log."""
+    x, y = (torch.rand(1280, 20, 64) < 0.07).float(), torch.randint(10, (1280,))
+    loader = DataLoader(TensorDataset(x, y), batch_size=64)
+
+    def make() -> snn.SpikingClassifier:
+        torch.manual_seed(0)
+        return snn.SpikingClassifier(in_features=64, num_classes=10, hidden_sizes=[64], readout="mean_over_time")
+
+    def plain() -> None:
+        model = make()
+        optimizer = model.configure_optimizers()
+        for batch, target in loader:
+            loss = model.loss(model(batch).logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def fit() -> None:
+        quiet = {
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        }
+        L.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(make(), loader)
+
+    times = interleaved({"plain loop": plain, "Trainer": fit}, repeats)
+    show("training, 64-64(rec)-10, T 20, batch 64, 20 steps", times, "plain loop")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--repeats", type=int, default=9)
+    repeats = parser.parse_args().repeats
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    packages = ("snnlightning", "torch", "lightning", "torchmetrics")
+    print(platform.machine(), platform.python_version(), *(f"{name} {version(name)}" for name in packages))
+    imports(repeats)
+    counting(repeats)
+    trainer(repeats)
+
+
+if __name__ == "__main__":
+    main()
