@@ -41,14 +41,14 @@ def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], referen
     """Volume that the points dominate up to the reference point; every column is minimised, higher is better.
 
     Exact, by slicing along the last objective. Points that are not better than the reference in every column add nothing;
-    rows with NaN are left out.
+    rows that are not finite are left out.
 
     Args:
         values: [n, m], lower is better in every column.
         reference: [m], the worst corner.
 
     Raises:
-        ShapeError: the reference has another number of columns.
+        ShapeError: the reference has another number of columns, or is not finite.
 
     Example:
         >>> hypervolume([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]], [4.0, 4.0])
@@ -58,7 +58,9 @@ def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], referen
     corner = np.asarray(reference, dtype=np.float64)
     if points.size and points.shape[1] != len(corner):
         raise ShapeError(f"points have {points.shape[1]} columns and the reference point {len(corner)}.")
-    points = points[(points < corner).all(axis=1)] if points.size else points
+    if not np.isfinite(corner).all():
+        raise ShapeError(f"the reference point {list(reference)} is not finite.")
+    points = points[(points < corner).all(axis=1) & np.isfinite(points).all(axis=1)] if points.size else points
     return _volume(points, corner)
 
 
@@ -79,8 +81,8 @@ def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
 
 def _table(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.float64]:
     points = np.asarray(values, dtype=np.float64)
-    if points.size == 0:
-        return points.reshape(0, points.shape[1] if points.ndim == 2 else 0)
+    if points.ndim == 1 and points.size == 0:
+        return points.reshape(0, 0)
     if points.ndim != 2:
         raise ShapeError(f"values are {list(points.shape)}; a table [n points, m objectives] is expected.")
     return points

@@ -77,10 +77,10 @@ def scan(
     # State stays in the precision of the weights, also where autocast makes the product half.
     drive = F.linear(x.to(w_in.dtype), w_in, bias).to(w_in.dtype)
     state = _check_state(neuron, state, drive)
-    decays = {
-        key: _check_coefficient(key, value, features, drive)
-        for key, value in (coefficients if coefficients is not None else neuron.coefficients()).items()
-    }
+    given = neuron.coefficients() if coefficients is None else coefficients
+    if coefficients is not None and (lacking := neuron.coefficients().keys() - coefficients.keys()):
+        raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {name} needs.")
+    decays = {key: _check_coefficient(key, value, features, drive) for key, value in given.items()}
     return neuron.run(drive, w_rec, state, spike, decays, potentials)
 
 
@@ -120,6 +120,10 @@ def _check_state(neuron: NeuronLike, state: State | None, drive: Tensor) -> Stat
     for name, tensor in zip(names, state, strict=True):
         if tuple(tensor.shape) != (batch, features):
             raise ShapeError(f"state {name} is {list(tensor.shape)}; [B, N] = [{batch}, {features}] is expected.")
+        if tensor.dtype != drive.dtype:
+            raise ConfigurationError(
+                f"state {name} is {tensor.dtype} and the weights are {drive.dtype}; convert one of them."
+            )
     return tuple(state)
 
 

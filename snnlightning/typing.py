@@ -62,7 +62,11 @@ class Connection(NamedTuple):
 
 
 class LayerRecord(NamedTuple):
-    """What one layer did with one batch: the record that travels by return value to regularizers and metrics."""
+    """What one layer did with one batch: the record that travels by return value to regularizers and metrics.
+
+    ``spiking`` says that the neurons have a threshold; ``binary`` that the output is known to be 0 and 1 only (it is not
+    when a smooth twin stands in for the step).
+    """
 
     name: str
     spiking: bool
@@ -70,6 +74,7 @@ class LayerRecord(NamedTuple):
     state: State
     potentials: Tensor | None
     connections: tuple[Connection, ...]
+    binary: bool = False
 
 
 class NetworkOutput(NamedTuple):

@@ -1,6 +1,7 @@
 """Units: time constants become decays, numbers become text."""
 
 import math
+from numbers import Real
 
 from .errors import ConfigurationError
 
@@ -24,15 +25,18 @@ def decay_from_tau(tau_ms: float, dt_ms: float) -> float:
     return math.exp(-positive("dt_ms", dt_ms) / positive("tau_ms", tau_ms))
 
 
-def positive(name: str, value: float) -> float:
-    """``value`` when it is greater than zero.
+def positive(name: str, value: object) -> float:
+    """``value`` as a float, when it is a number greater than zero.
 
     Raises:
-        ConfigurationError: zero, negative or NaN.
+        ConfigurationError: no number, zero, negative or NaN.
     """
-    if not value > 0.0:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigurationError(f"{name} is {value!r}; a number greater than 0 is expected.")
+    number = float(value)
+    if not number > 0.0:
         raise ConfigurationError(f"{name} is {value}; it must be greater than 0.")
-    return value
+    return number
 
 
 def format_count(value: float) -> str:

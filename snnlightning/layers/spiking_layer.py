@@ -11,7 +11,7 @@ from ..errors import ConfigurationError, ShapeError
 from ..initializers import ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS, scan
-from ..surrogates import SuperSpike
+from ..surrogates import AbstractSurrogate, SuperSpike
 from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, State
 
 __all__ = ["SpikingLayer"]
@@ -137,12 +137,14 @@ class SpikingLayer(nn.Module):
             kind: what its input weights are: ``input`` when x comes from the data, ``readout`` when its output is read.
             binary: whether x is known to hold spikes only (it does when it is a spiking layer's output).
         """
+        # Read once: a parametrisation computes the weight each time, and the record must hold what was used.
+        w_in, w_rec = self.w_in, self.w_rec
         try:
             trace = scan(
                 self.neuron,
                 x,
-                self.w_in,
-                self.w_rec,
+                w_in,
+                w_rec,
                 bias=self.bias,
                 state=state,
                 spike=self.surrogate,
@@ -152,10 +154,13 @@ class SpikingLayer(nn.Module):
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
-        connections = [Connection(f"{name}.w_in", kind, x, self.w_in, binary)]
-        if self.w_rec is not None:
-            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, self.w_rec, True))
-        return LayerRecord(name, self.neuron.spiking, trace.output, trace.state, trace.potentials, tuple(connections))
+        sends_spikes = isinstance(self.surrogate, AbstractSurrogate)
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary)]
+        if w_rec is not None:
+            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, sends_spikes))
+        return LayerRecord(
+            name, self.neuron.spiking, trace.output, trace.state, trace.potentials, tuple(connections), sends_spikes
+        )
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_features}, {self.out_features}", f"neuron={self.neuron}"]

@@ -67,7 +67,7 @@ class SpikingNetwork(nn.Module):
                 potentials=potentials,
                 name=name,
                 kind=kind,
-                binary=k > 0 and records[-1].spiking,
+                binary=k > 0 and records[-1].binary,
             )
             records.append(record)
             x = record.output

@@ -32,6 +32,7 @@ __all__ = ["SynOps", "SynOpsCounts"]
 _KINDS = ("input", "feedforward", "recurrent", "readout")
 _EXACT = 2**24
 """Whole numbers up to here, and their sums, are exact in float32."""
+_ROWS, _NAME_BYTES, _SEPARATOR = 256, 256, "\t"
 
 
 class SynOpsCounts(NamedTuple):
@@ -68,6 +69,9 @@ class SynOps(Metric):
     ``update`` takes what a network returned (or its records); ``compute`` gives :class:`SynOpsCounts`. Counting reads the
     records and nothing else: no hooks, no second pass, no copy of the network.
 
+    All states have a fixed shape, whatever is counted (a table of counts and a table of names, one row per connection), so
+    that processes which saw no batch, metrics that are merged and ``metric(output)`` all work as torchmetrics means them to.
+
     Differs from NeuroBench 2.3.0 where that is wrong or depends on the batch: see the module's docstring for the rules.
 
     Example:
@@ -84,14 +88,19 @@ class SynOps(Metric):
     higher_is_better = False
     samples: Tensor
     neuron_updates: Tensor
+    names: Tensor
+    table: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        zero = torch.zeros((), dtype=torch.int64)
-        self.add_state("samples", zero, dist_reduce_fx="sum")
-        self.add_state("neuron_updates", zero.clone(), dist_reduce_fx="sum")
-        self._connections: dict[str, tuple[str, str]] = {}
-        self._spiking: list[str] = []
+        self.add_state("samples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("neuron_updates", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        # Rows are taken in the order of the records, so they agree between processes; max fills the rows of a process
+        # that saw nothing.
+        self.add_state("names", torch.zeros((_ROWS, _NAME_BYTES), dtype=torch.uint8), dist_reduce_fx="max")
+        self.add_state("table", torch.zeros((_ROWS, 2), dtype=torch.int64), dist_reduce_fx="sum")
+        self._rows: dict[str, int] = {}
+        self._rows_of: Tensor | None = None
 
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
         """Count one batch.
@@ -101,24 +110,27 @@ class SynOps(Metric):
 
         Raises:
             ShapeError: a connection whose activity and weight do not fit.
-            ConfigurationError: a kind of connection that there is not.
+            ConfigurationError: a kind of connection that there is not, or two connections of one name.
         """
         records = output.records if isinstance(output, NetworkOutput) else output
         if not records:
             raise ConfigurationError("no records to count; pass what the network returned.")
         batch, steps = records[0].output.shape[:2]
-        self.samples += batch
+        counts: dict[str, Tensor] = {}
         for record in records:
-            self.neuron_updates += batch * steps * record.output.shape[-1]
             if record.spiking:
-                if record.name not in self._spiking:
-                    self._spiking.append(record.name)
-                self._add(f"spikes:{record.name}", _events(record.output, binary=True)[0].sum())
+                events, analog = _events(record.output.detach(), record.binary)
+                _put(counts, _key("spikes", record.name, record.name), events.sum(), analog.sum())
             for connection in record.connections:
-                self._remember(connection, record.name)
-                synops, macs = _operations(connection)
-                self._add(f"synops:{connection.name}", synops)
-                self._add(f"macs:{connection.name}", macs)
+                if connection.kind not in _KINDS:
+                    raise ConfigurationError(
+                        f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}."
+                    )
+                _put(counts, _key(connection.kind, record.name, connection.name), *_operations(connection))
+        rows = torch.tensor([self._row(key) for key in counts], device=self.table.device)
+        self.table = self.table.index_add(0, rows, torch.stack(list(counts.values())).to(self.table.device))
+        self.samples = self.samples + batch
+        self.neuron_updates = self.neuron_updates + batch * steps * sum(r.output.shape[-1] for r in records)
 
     def compute(self) -> SynOpsCounts:
         """The counts so far, per sample.
@@ -132,13 +144,17 @@ class SynOps(Metric):
         by_connection: dict[str, int] = {}
         by_layer: dict[str, int] = {}
         by_kind = dict.fromkeys(_KINDS, 0)
+        spikes: dict[str, int] = {}
         macs = 0
-        for name, (layer, kind) in self._connections.items():
-            count = int(getattr(self, f"synops:{name}"))
-            by_connection[name] = count
-            by_layer[layer] = by_layer.get(layer, 0) + count
-            by_kind[kind] += count
-            macs += int(getattr(self, f"macs:{name}"))
+        for key, (events, analog) in zip(_decode(self.names), self.table.tolist(), strict=False):
+            kind, layer, name = key.split(_SEPARATOR)
+            if kind == "spikes":
+                spikes[name] = events + analog
+                continue
+            by_connection[name] = events
+            by_layer[layer] = by_layer.get(layer, 0) + events
+            by_kind[kind] += events
+            macs += analog
 
         def per_sample(counts: dict[str, int]) -> dict[str, float]:
             return {key: count / samples for key, count in counts.items()}
@@ -151,22 +167,58 @@ class SynOps(Metric):
             by_connection=per_sample(by_connection),
             macs=macs / samples,
             neuron_updates=int(self.neuron_updates) / samples,
-            spikes=per_sample({name: int(getattr(self, f"spikes:{name}")) for name in self._spiking}),
+            spikes=per_sample(spikes),
         )
 
-    def _remember(self, connection: Connection, layer: str) -> None:
-        if connection.kind not in _KINDS:
-            raise ConfigurationError(f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}.")
-        seen = self._connections.setdefault(connection.name, (layer, connection.kind))
-        if seen != (layer, connection.kind):
-            raise ConfigurationError(
-                f"two connections are called {connection.name!r}: {seen} and {(layer, connection.kind)}."
-            )
+    def set_dtype(self, dst_type: str | torch.dtype) -> "SynOps":
+        """Counts are whole numbers and stay so."""
+        return self
 
-    def _add(self, state: str, count: Tensor) -> None:
-        if state not in self._defaults:
-            self.add_state(state, torch.zeros((), dtype=torch.int64, device=self.samples.device), dist_reduce_fx="sum")
-        setattr(self, state, getattr(self, state) + count.to(self.samples.device))
+    def _row(self, key: str) -> int:
+        """The row of a connection; taken when it is new."""
+        if self._rows_of is not self.names:
+            # Reset, merged, moved or loaded since the last update.
+            self._rows = {known: row for row, known in enumerate(_decode(self.names))}
+            self._rows_of = self.names
+        if key not in self._rows:
+            kind, layer, name = key.split(_SEPARATOR)
+            for known in self._rows:
+                other_kind, other_layer, other_name = known.split(_SEPARATOR)
+                if other_name == name and (other_kind == "spikes") == (kind == "spikes"):
+                    raise ConfigurationError(
+                        f"two connections are called {name!r}: {other_kind} of {other_layer!r} and {kind} of {layer!r}; "
+                        "count one network per metric, or reset() between two."
+                    )
+            row, text = len(self._rows), key.encode()
+            if row >= _ROWS or len(text) > _NAME_BYTES:
+                raise ConfigurationError(
+                    f"{key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r} does not fit: SynOps counts up to {_ROWS} connections and spiking layers "
+                    f"with names of up to {_NAME_BYTES} bytes in all; count the parts of such a network with one metric each."
+                )
+            names = self.names.clone()
+            names[row, : len(text)] = torch.tensor(list(text), dtype=torch.uint8, device=names.device)
+            self.names = names
+            self._rows, self._rows_of = {**self._rows, key: row}, names
+        return self._rows[key]
+
+
+def _key(kind: str, layer: str, name: str) -> str:
+    return _SEPARATOR.join((kind, layer, name))
+
+
+def _decode(names: Tensor) -> list[str]:
+    """The keys of the rows that are taken."""
+    texts = (bytes(row).rstrip(b"\0") for row in names.cpu().numpy())
+    return [text.decode() for text in texts if text]
+
+
+def _put(counts: dict[str, Tensor], key: str, events: Tensor, analog: Tensor) -> None:
+    if key in counts:
+        raise ConfigurationError(
+            f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
+            "(layer.run(x, name=...))."
+        )
+    counts[key] = torch.stack([events, analog])
 
 
 def _operations(connection: Connection) -> tuple[Tensor, Tensor]:
@@ -185,20 +237,28 @@ def _operations(connection: Connection) -> tuple[Tensor, Tensor]:
 def _events(activity: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
     """Events and analog elements of each presynaptic neuron, summed over batch and time; int64 [N_pre]."""
     none = torch.zeros(activity.shape[-1], dtype=torch.int64, device=activity.device)
-    if binary or not activity.is_floating_point():
-        return _sum_whole(activity), none
-    whole = activity == activity.round()
-    if bool(whole.all()):
-        return _sum_whole(activity), none
-    return _sum_whole(torch.where(whole, activity, 0.0)), (~whole).sum(dim=(0, 1))
-
-
-def _sum_whole(activity: Tensor) -> Tensor:
-    """sum |a| over batch and time as int64, exact: in float32 where no sum can leave its whole numbers."""
+    if not activity.numel():
+        return none, none
     if not activity.is_floating_point():
-        return activity.to(torch.int64).abs().sum(dim=(0, 1))
-    magnitude = activity.detach().abs()
-    total = magnitude.sum(dim=(0, 1), dtype=torch.float32)
+        return activity.to(torch.int64).abs().sum(dim=(0, 1)), none
+    if binary:
+        return _sum_whole(activity), none
+    magnitude = activity if bool(activity.amin() >= 0) else activity.abs()
+    if _whole(magnitude):
+        return _sum_whole(magnitude), none
+    whole = magnitude.frac() == 0
+    return _sum_whole(torch.where(whole, magnitude, 0.0)), (~whole).sum(dim=(0, 1))
+
+
+def _whole(magnitude: Tensor, samples: int = 16) -> bool:
+    """Whether all numbers >= 0 are whole; some samples at a time, so that the work space stays small and warm."""
+    # frac is 0 for whole numbers and NaN for what is not finite: one pass and a maximum, where == and all() take four.
+    return all(bool(part.frac().amax() == 0) for part in magnitude.split(samples))
+
+
+def _sum_whole(counts: Tensor) -> Tensor:
+    """The sum of whole numbers >= 0 over batch and time as int64, exact: in float32 where no sum can leave its range."""
+    total = counts.sum(dim=(0, 1), dtype=torch.float32)
     if total.numel() and not float(total.max()) < _EXACT:
-        total = magnitude.sum(dim=(0, 1), dtype=torch.float64)
+        total = counts.sum(dim=(0, 1), dtype=torch.float64)
     return total.to(torch.int64)

@@ -10,6 +10,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import ClassVar, Literal
 
 import torch
@@ -45,14 +46,8 @@ class AbstractNeuron(abc.ABC):
     def __post_init__(self) -> None:
         positive(f"{type(self).__name__}.dt_ms", self.dt_ms)
         for name in self.time_constants:
-            value = getattr(self, name)
-            if isinstance(value, Sequence):
-                object.__setattr__(self, name, tuple(float(tau) for tau in value))
-            values = value if isinstance(value, Sequence) else (value,)
-            if len(values) == 0:
-                raise ConfigurationError(f"{type(self).__name__}.{name} is empty; give one number, or one per neuron.")
-            for tau in values:
-                positive(f"{type(self).__name__}.{name}", tau)
+            tau = _time_constant(f"{type(self).__name__}.{name}", getattr(self, name))
+            object.__setattr__(self, name, tau)
         one_of(self, "learn_tau", ("none", "shared", "per_neuron"))
         if self.learn_tau != "none" and not self.time_constants:
             raise ConfigurationError(f"{type(self).__name__} has no time constant to learn; use learn_tau='none'.")
@@ -197,6 +192,21 @@ class AbstractIntegrator(AbstractNeuron):
 
 def _stack(steps: list[Tensor], drive: Tensor) -> Tensor:
     return torch.stack(steps, dim=-2) if steps else torch.zeros_like(drive)
+
+
+def _time_constant(name: str, value: object) -> float | tuple[float, ...]:
+    """A positive number, or a tuple of them from any sequence, array or tensor of one dimension."""
+    listed = value.tolist() if hasattr(value, "tolist") else value
+    values = tuple(listed) if isinstance(listed, list | tuple) else (listed,)
+    for tau in values:
+        if isinstance(tau, bool) or not isinstance(tau, Real):
+            raise ConfigurationError(
+                f"{name} is {value!r}; a time constant in ms, or a list with one per neuron, is expected."
+            )
+        positive(name, float(tau))
+    if not values:
+        raise ConfigurationError(f"{name} is empty; give one number, or one per neuron.")
+    return tuple(float(tau) for tau in values) if isinstance(listed, list | tuple) else float(values[0])
 
 
 def one_of(record: object, name: str, allowed: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import torch
 from torch import Tensor
 
 from .abstract import AbstractRegularizer
@@ -22,7 +23,6 @@ class LowerBound(AbstractRegularizer):
         power: 1 or 2.
 
     Example:
-        >>> import torch
         >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
         >>> round(LowerBound(strength=100.0).of_counts(zeta).item(), 10)
         3.33333e-05
@@ -32,4 +32,4 @@ class LowerBound(AbstractRegularizer):
     power: int = 2
 
     def penalty(self, counts: Tensor) -> Tensor:
-        return (self.bound - counts).clamp_min(0.0).pow(self.power).mean()
+        return torch.relu(self.bound - counts).pow(self.power).mean()

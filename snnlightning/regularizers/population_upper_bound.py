@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import torch
 from torch import Tensor
 
 from .abstract import AbstractRegularizer
@@ -20,7 +21,6 @@ class PopulationUpperBound(AbstractRegularizer):
         power: 1 or 2.
 
     Example:
-        >>> import torch
         >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
         >>> round(PopulationUpperBound(strength=0.06, bound=2.0, power=1).of_counts(zeta).item(), 6)
         0.01
@@ -30,4 +30,4 @@ class PopulationUpperBound(AbstractRegularizer):
     power: int = 2
 
     def penalty(self, counts: Tensor) -> Tensor:
-        return (counts.mean(dim=-1) - self.bound).clamp_min(0.0).pow(self.power).mean()
+        return torch.relu(counts.mean(dim=-1) - self.bound).pow(self.power).mean()

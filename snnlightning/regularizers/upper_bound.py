@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import torch
 from torch import Tensor
 
 from .abstract import AbstractRegularizer
@@ -20,7 +21,6 @@ class UpperBound(AbstractRegularizer):
         power: 1 or 2.
 
     Example:
-        >>> import torch
         >>> zeta = torch.tensor([[0.0, 2.0, 5.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
         >>> round(UpperBound(strength=0.1, bound=4.0).of_counts(zeta).item(), 7)
         0.0166667
@@ -30,4 +30,4 @@ class UpperBound(AbstractRegularizer):
     power: int = 2
 
     def penalty(self, counts: Tensor) -> Tensor:
-        return (counts - self.bound).clamp_min(0.0).pow(self.power).mean()
+        return torch.relu(counts - self.bound).pow(self.power).mean()

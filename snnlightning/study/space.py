@@ -100,8 +100,7 @@ class Space:
         """Points that together hold every choice of every categorical parameter; numbers are at their lower bounds."""
         points = [self.draw(_Lowest({}))]
         for parameter in self.parameters:
-            for choice in parameter.choices[1:]:
-                points.append(self.draw(_Lowest(self._forced(parameter, choice))))
+            points += [self.draw(_Lowest(self._forced(parameter, choice))) for choice in parameter.choices[1:]]
         return points
 
     def _forced(self, parameter: Parameter, value: Any) -> dict[str, Any]:

@@ -21,11 +21,16 @@ __all__ = ["AbstractSurrogate"]
 class _Step(torch.autograd.Function):
     """Heaviside step forward, h(x) backward; the surrogate travels as an argument, so nothing is shared."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, surrogate: "AbstractSurrogate") -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.surrogate = surrogate
+    def forward(x: Tensor, surrogate: "AbstractSurrogate") -> Tensor:
         return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, "AbstractSurrogate"], output: Tensor) -> None:
+        x, ctx.surrogate = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -84,9 +89,8 @@ class AbstractSurrogate(abc.ABC):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ConfigurationError(
-                    f"{type(self).__name__}({field.name}={value!r}): a finite number greater than 0 is expected."
-                )
-            positive(f"{type(self).__name__}.{field.name}", value)
+            name = f"{type(self).__name__}.{field.name}"
+            value = float(positive(name, getattr(self, field.name)))
+            if not math.isfinite(value):
+                raise ConfigurationError(f"{name} is {value}; a finite number greater than 0 is expected.")
+            object.__setattr__(self, field.name, value)

@@ -32,7 +32,7 @@ class SpikingModule(L.LightningModule):
 
     Logged at the end of every epoch: ``train_loss``, ``train_accuracy``, ``train_penalty`` (when there are regularizers),
     and for val and test ``*_loss``, ``*_accuracy``, ``*_synops`` (per sample), ``*_synops_input`` / ``_feedforward`` /
-    ``_recurrent`` / ``_readout``, ``*_macs``, ``*_neuron_updates``, ``*_spikes`` (hidden, per sample). The exact counts
+    ``_recurrent`` / ``_readout``, ``*_macs``, ``*_neuron_updates``, ``*_spikes`` (of all spiking layers, per sample). The exact counts
     with all their parts stay in ``self.counts["val"]`` and ``self.counts["test"]``.
 
     Args:

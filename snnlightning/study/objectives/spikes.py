@@ -1,4 +1,4 @@
-"""Spikes: spikes of the hidden layers per sample; lower is better."""
+"""Spikes: spikes of all spiking layers per sample; lower is better."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,7 +10,7 @@ __all__ = ["Spikes"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spikes(AbstractObjective):
-    """Spikes: spikes of the hidden layers per sample; lower is better."""
+    """Spikes: spikes of all spiking layers per sample; lower is better."""
 
     metric: ClassVar[str] = "spikes"
     unit: ClassVar[str] = "spikes per sample"
