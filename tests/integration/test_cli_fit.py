@@ -40,6 +40,11 @@ class Bug(snn.SpikingClassifier):
         self.no_such_attribute.append(1)
 
 
+class Plain(snn.SpikingModule):
+    def __init__(self):
+        super().__init__(torch.nn.Linear(700, 20), num_classes=20)
+
+
 class Tell(L.Callback):
     def __init__(self, file: str):
         self.file = file
@@ -376,6 +381,13 @@ BAD_FILES = {
     "too few classes": ({"model__init_args__num_classes": 9}, r"num_classes is 9 and DigitsDataModule has 10 classes"),
     "a missing data file": (
         {"data": {"class_path": "SpikingHDF5DataModule", "init_args": {"train": "no.h5"}}},
+        r"there is no file no.h5",
+    ),
+    "a missing data file, own model": (
+        {
+            "data": {"class_path": "SpikingHDF5DataModule", "init_args": {"train": "no.h5"}},
+            "model": {"class_path": "ournet.Plain"},
+        },
         r"there is no file no.h5",
     ),
 }
