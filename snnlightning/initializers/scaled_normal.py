@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from ..units import positive
+from .abstract import AbstractInitializer
 
 __all__ = ["ScaledNormal"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ScaledNormal:
+class ScaledNormal(AbstractInitializer):
     """w ~ Normal(0, gain / √fan_in).
 
     Args:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from ..units import positive
+from .abstract import AbstractInitializer
 
 __all__ = ["ScaledUniform"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ScaledUniform:
+class ScaledUniform(AbstractInitializer):
     """w ~ Uniform(-gain / √fan_in, gain / √fan_in).
 
     With gain 1 and a scaled current (``ordering="stork"``) a layer that gets few spikes starts silent, and only a

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
-from ..initializers import ScaledNormal
+from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS, scan
 from ..surrogates import AbstractSurrogate, SuperSpike
@@ -16,7 +16,8 @@ from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, Sta
 
 __all__ = ["SpikingLayer"]
 
-Initializer = Callable[[Tensor], Tensor]
+# The abstract classes come first, so that a configuration file may name one of ours with its arguments.
+Initializer = AbstractInitializer | Callable[[Tensor], Tensor]
 
 
 class SpikingLayer(nn.Module):
@@ -56,7 +57,7 @@ class SpikingLayer(nn.Module):
         out_features: int,
         *,
         neuron: AbstractNeuron,
-        surrogate: SpikeFunction | None = None,
+        surrogate: AbstractSurrogate | SpikeFunction | None = None,
         recurrent: bool = False,
         bias: bool = False,
         backend: str = "auto",

@@ -7,6 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
+from ..readouts import AbstractReadout
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
 from .spiking_layer import SpikingLayer
 
@@ -29,7 +30,7 @@ class SpikingNetwork(nn.Module):
         ShapeError: neighbours that do not fit.
     """
 
-    def __init__(self, layers: Iterable[SpikingLayer], readout: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, layers: Iterable[SpikingLayer], readout: AbstractReadout | Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.readout = readout

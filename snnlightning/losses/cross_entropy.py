@@ -6,12 +6,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ConfigurationError
+from .abstract import AbstractLoss
 
 __all__ = ["CrossEntropy"]
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(AbstractLoss):
     """L = -(1/B) sum_b log softmax(logits_b)[y_b]; ln C for logits that are all equal. Lower is better.
 
     Args:

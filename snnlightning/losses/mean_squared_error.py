@@ -5,11 +5,13 @@ import dataclasses
 from torch import Tensor
 from torch.nn import functional as F
 
+from .abstract import AbstractLoss
+
 __all__ = ["MeanSquaredError"]
 
 
 @dataclasses.dataclass(frozen=True)
-class MeanSquaredError:
+class MeanSquaredError(AbstractLoss):
     """L = (1 / (B C)) sum_bc (logits_bc - target_bc)², the target being ``on`` for the right class, ``off`` for others.
 
     Lower is better. For spike counts, ``on`` and ``off`` are counts (say 10 and 1).

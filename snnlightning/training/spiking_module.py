@@ -14,7 +14,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
-from ..losses import CrossEntropy
+from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import SynOps, SynOpsCounts
 from ..regularizers import AbstractRegularizer
 from ..typing import LayerRecord, NetworkOutput
@@ -23,7 +23,7 @@ from ._sample_mean import SampleMean
 
 __all__ = ["SpikingModule"]
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = AbstractLoss | Callable[[Tensor, Tensor], Tensor]
 Stage = Literal["train", "val", "test"]
 
 
