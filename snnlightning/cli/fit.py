@@ -7,13 +7,10 @@ guessed from its first letters.
 """
 
 import contextlib
-import inspect
 import logging
-import pydoc
 import re
-import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,24 +20,14 @@ import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from ..data import SpikingDataModule
-from ..errors import ConfigurationError, SnnLightningError, nearest
+from ..errors import ConfigurationError, SnnLightningError
 from ..training import SpikingClassifier, SpikingModule
+from .explain import BASES, enclosed, explain, hint, line, unknown_key
 
 __all__ = ["run"]
-
-_BASES: dict[str, type] = {
-    "model": L.LightningModule,
-    "data": L.LightningDataModule,
-    "optimizer": torch.optim.Optimizer,
-    "lr_scheduler": torch.optim.lr_scheduler.LRScheduler,
-    "trainer.callbacks": L.Callback,
-    "trainer.logger": Logger,
-}
-"""What a ``class_path`` under a key has to be a subclass of."""
 
 _SPEC = ("class_path", "init_args", "dict_kwargs")
 _QUIET = (
@@ -48,8 +35,6 @@ _QUIET = (
     "lightning.pytorch.utilities.rank_zero",
     "lightning.fabric.utilities.seed",
 )
-_OPEN, _CLOSE = "\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}", "\N{MATHEMATICAL RIGHT WHITE SQUARE BRACKET}"
-"""Around what an inner parser says, so that the outer one finds it in the pile that jsonargparse makes of it."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -73,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
                 seed_everything_default=0,
             )
     except MisconfigurationException as error:
-        raise ConfigurationError(_line(error)) from error
+        raise ConfigurationError(line(error)) from error
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # what Lightning makes of it
             raise KeyboardInterrupt from stop
@@ -104,7 +89,7 @@ class _Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         text = explain(message, self, self._class)
         if not self.exit_on_error:
-            super().error(_OPEN + text + _CLOSE, ex)
+            super().error(enclosed(text), ex)
         raise ConfigurationError(text) from ex
 
 
@@ -130,7 +115,7 @@ class _CLI(LightningCLI):
         except ValueError as error:
             if isinstance(error, SnnLightningError):
                 raise
-            raise ConfigurationError(_line(error)) from error
+            raise ConfigurationError(line(error)) from error
         given = self.config[self.config.subcommand]
         for path, content in files:
             _check_taken(path, "", content, given)
@@ -158,158 +143,6 @@ class _CLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
 
-def explain(message: str, parser: LightningArgumentParser, cls: type | None = None) -> str:
-    """A parser's complaint as one sentence: what came, what was expected, the nearest known key and all known ones.
-
-    Args:
-        message: what jsonargparse 4.35 to 4.53 says; anything else is passed on as one line.
-        parser: whose keys are known.
-        cls: the class whose arguments are parsed, None at the top level.
-    """
-    if inner := re.findall(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}", message):
-        return " ".join(str(inner[0]).split())
-    key, reason = _innermost(message)
-    known = _known(parser)
-    owner = "" if cls is None else f"{cls.__name__}: "
-    if unknown := re.search(
-        r"(?:^Option|^Key|accept option|unrecognized arguments:) ['\"]?(--)?([\w.+-]+)(?:['\"=\s]|$)", reason
-    ):
-        if unknown[1] is None and "unrecognized" in reason:
-            return f"unexpected argument {unknown[2]!r}; options start with --, such as --config FILE."
-        return _unknown_key(unknown[2], known, cls)
-    if required := re.search(r"arguments are required: (.*)", reason):
-        missing = ", ".join(name.rpartition(".")[2] for name in required[1].split(", "))
-        where = "give it in the configuration (--config FILE) or on the command line."
-        return f"{owner}{missing} is missing; {where}" if cls else f"no {missing.replace(', ', ' and no ')}; {where}"
-    if cls_path := re.search(r"(?:dot import path string: |given class_path ['\"]|Import path )([^\s'\"]+)", reason):
-        return _unknown_class(cls_path[1], key, reason)
-    return owner + " ".join(f"{key}: {reason}".split() if key and not reason.startswith(key) else reason.split())
-
-
-def _innermost(message: str) -> tuple[str, str]:
-    """The key and the one reason that matters in jsonargparse's pile of 'does not validate against any of'."""
-    key = ""
-    text = message
-    while True:
-        if prefix := re.match(r"Parser key \"([^\"]+)\":\s*", text):
-            key = prefix[1]
-            text = textwrap.dedent(_indent_first(text[prefix.end() :]))
-        if not text.startswith("Does not validate against any of the Union subtypes"):
-            break
-        head, _, tail = text.partition("\nErrors:\n")
-        block, _, value = tail.rpartition("\nGiven value type:")
-        reasons = [part.strip("\n") for part in re.split(r"(?:^|\n)  - ", block) if part.strip()]
-        telling = [
-            r for r in reasons if not r.startswith(("Expected a <", "Expected a typing.", "Not a valid subclass"))
-        ]
-        of_a_class = [r for r in telling if "does not correspond to a subclass" not in r]
-        if not telling:
-            return key, f"{key} is {_quoted(value.partition('Given value: ')[2])}; {_types(head)} is expected."
-        text = textwrap.dedent(_indent_first((of_a_class or telling)[0]))
-    if wrong := re.match(r"Expected a (<class '[^']+'>|[\w.\[\], |]+)\. Got value: (.*)", text, re.DOTALL):
-        return key, f"{key} is {_quoted(wrong[2])}; {_types(wrong[1])} is expected."
-    return key, text
-
-
-def _indent_first(text: str) -> str:
-    """The first line indented as the second one is, so that both can be dedented together."""
-    lines = text.split("\n")
-    rest = [line for line in lines[1:] if line.strip()]
-    return " " * min((len(line) - len(line.lstrip()) for line in rest), default=0) + text
-
-
-def _quoted(value: str) -> str:
-    value = " ".join(value.split())
-    return value if value[:1] in "[{(" else repr(value)
-
-
-def _types(text: str) -> str:
-    """``[<class 'int'>, <class 'NoneType'>]`` as ``int or null``."""
-    names = text.partition("Subtypes: ")[2].strip().removeprefix("[").removesuffix("]") or text
-    names = re.sub(r"<class '([\w.]+)'>", r"\1", names).replace("NoneType", "null")
-    names = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", names)
-    depth, parts = 0, [""]
-    for letter in names:
-        depth += (letter in "[(") - (letter in "])")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return " or ".join(part.strip() for part in parts)
-
-
-def _unknown_key(name: str, known: Iterable[str], cls: type | None) -> str:
-    """The sentence for a key nobody has: its neighbours are those that share the longest part before the last dot."""
-    name = name.removesuffix("+")
-    prefix, _, last = name.rpartition(".")
-    known = set(known)
-    while True:
-        start = f"{prefix}." if prefix else ""
-        siblings = sorted({key.removeprefix(start).split(".")[0] for key in known if key.startswith(start)})
-        if siblings or not prefix:
-            break
-        prefix, _, last = prefix.rpartition(".")
-    owner = cls.__name__ if cls else prefix or "snnlightning"
-    return f"{owner} has no key {last!r}{_hint(last, siblings)} It has: {', '.join(siblings)}."
-
-
-def _unknown_class(path: str, key: str, reason: str) -> str:
-    """The sentence for a class that is not there, or is not of the kind that a key takes."""
-    base = _BASES.get(key, object)
-    known = sorted(
-        {cls.__name__ for cls in _subclasses(base) if not cls.__name__.startswith(("_", "Abstract", "SaveConfig"))}
-    )
-    listed = f" Known: {', '.join(known)}; or give the path of your own, module.Class." if known else ""
-    if "dot import path" in reason:
-        return f"{key}: no class named {path!r}{_hint(path, known)}{listed or ' Give its path, module.Class.'}"
-    if "does not correspond to a subclass" in reason:
-        return _of_pytorch_lightning(path) or f"{key}: {path} is not a {base.__name__}.{listed}"
-    problem = " ".join(reason.partition(":\n")[2].split()) or "it cannot be imported"
-    return f"{key}: cannot import {path!r} ({problem}){_hint(path.rpartition('.')[2], known)}{listed}"
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: ``; did you mean 'x'?`` or a full stop; the case of the letters does not matter."""
-    by_lower = {entry.lower(): entry for entry in known}
-    hint = re.sub(r"'(.+)'", lambda match: repr(by_lower[match[1]]), nearest(name, by_lower))
-    return f";{hint}" if hint else "."
-
-
-def _of_pytorch_lightning(path: str) -> str | None:
-    """What to say when a class is built on the other package that contains Lightning; None when it is not."""
-    try:
-        cls = pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
-        return None
-    if not inspect.isclass(cls) or not any(base.__module__.startswith("pytorch_lightning") for base in cls.__mro__):
-        return None
-    return (
-        f"{path} is built on pytorch_lightning, and snnlightning on lightning.pytorch: two packages whose classes do not"
-        " mix. Write `import lightning.pytorch as pl` where it says `import pytorch_lightning as pl`, and"
-        " lightning.pytorch in class paths."
-    )
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    children: list[type] = [] if cls is object else cls.__subclasses__()
-    for child in children:
-        if not inspect.isabstract(child):
-            yield child
-        yield from _subclasses(child)
-
-
-def _known(parser: Any) -> list[str]:
-    """Every key of a parser, below its subcommand when it has any."""
-    keys = []
-    for action in parser._actions:
-        if isinstance(choices := action.choices, Mapping) and all(hasattr(c, "_actions") for c in choices.values()):
-            command = next(iter(getattr(parser, "args", None) or ()), None)
-            keys += _known(choices[command]) if command in choices else []
-        elif action.dest and not action.dest.endswith(("help", "print_shtab")):
-            keys.append(action.dest)
-    return keys
-
-
 def _config_files(arguments: Sequence[str]) -> Iterator[Path]:
     """The files that the command line names."""
     for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
@@ -329,9 +162,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise ConfigurationError(f"there is no configuration file {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the configuration file {path}: {_line(error)}.") from error
+        raise ConfigurationError(f"cannot read the configuration file {path}: {line(error)}.") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {_line(error)}.") from error
+        raise ConfigurationError(f"{path} is not YAML: {line(error)}.") from error
     if not isinstance(content, Mapping):
         raise ConfigurationError(
             f"{path} holds {type(content).__name__}; a mapping with model, data, trainer is expected."
@@ -343,7 +176,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         for key in part:
             if key not in _SPEC:
                 raise ConfigurationError(
-                    f"{path}: {name} has no key {key!r}{_hint(str(key), _SPEC)} Arguments of {part['class_path']} go below"
+                    f"{path}: {name} has no key {key!r}{hint(str(key), _SPEC)} Arguments of {part['class_path']} go below"
                     " init_args. It has: class_path, init_args."
                 )
     return content
@@ -367,8 +200,8 @@ def _check_taken(path: Path, prefix: str, content: Any, taken: Any) -> None:
         name = f"{prefix}{key}"
         if key in taken:
             _check_taken(path, f"{name}.", value, taken[key])
-        elif _is_empty(value) and name not in _BASES:
-            raise ConfigurationError(f"{path}: {_unknown_key(name, [prefix + known for known in vars(taken)], None)}")
+        elif _is_empty(value) and name not in BASES:
+            raise ConfigurationError(f"{path}: {unknown_key(name, [prefix + known for known in vars(taken)], None)}")
 
 
 def _is_empty(value: Any) -> bool:
@@ -385,7 +218,7 @@ def _check_checkpoint(path: Any) -> None:
             torch.load(path, weights_only=True, map_location="meta")
         except Exception as error:  # torch, pickle and zipfile each have their own
             raise ConfigurationError(
-                f"{path} cannot be read as a checkpoint ({_line(error).split('. ')[0][:200]}); --ckpt_path is a file that"
+                f"{path} cannot be read as a checkpoint ({line(error).split('. ')[0][:200]}); --ckpt_path is a file that"
                 " a fit wrote."
             ) from error
 
@@ -419,14 +252,8 @@ def _refusal(error: Exception) -> Exception:
             break
         cause = cause.__cause__
     if isinstance(cause, MisconfigurationException | ValueError | ImportError):
-        return ConfigurationError(_line(cause))
-    return cause if isinstance(cause, Exception) else ConfigurationError(_line(error))
-
-
-def _line(error: BaseException) -> str:
-    """The message of an error in one line."""
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__).rstrip(".")
+        return ConfigurationError(line(cause))
+    return cause if isinstance(cause, Exception) else ConfigurationError(line(error))
 
 
 @contextlib.contextmanager
