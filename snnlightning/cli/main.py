@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ``error:``), 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Users' own modules, named in a configuration, are looked up where the command is run, as `python -m` does.
+    # Users' own modules, named in a configuration, are looked up where the command is run; what is installed comes first.
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
     try:
         return _dispatch(arguments)
     except SnnLightningError as error:

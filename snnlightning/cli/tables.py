@@ -29,8 +29,8 @@ def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
         for name, objective in config.objectives.items():
             cells.append(format_value(objective, point["values"][name]))
             cells.append(format_value(objective, point["test"][name]) if point["test"] else "-")
-        drawn = {name: point["params"][name] for name in telling if name in point["params"]}
-        cells.append(escape(", ".join(f"{_short(name)} {_text(value)}" for name, value in drawn.items())))
+        drawn = _merged(point["params"])
+        cells.append(escape(", ".join(f"{_short(name)} {drawn[name]}" for name in telling if name in drawn)))
         table.add_row(*cells)
     if not points:
         table.caption = "no trial is feasible"
@@ -66,15 +66,26 @@ def format_value(objective: AbstractObjective, value: float) -> str:
     return format_count(value) if objective.unit else f"{value:.4g}"
 
 
-def _telling(points: Sequence[Mapping[str, Any]], at_most: int = 7) -> list[str]:
+def _telling(points: Sequence[Mapping[str, Any]], at_most: int = 6) -> list[str]:
     """Parameters that differ between the points; choices and sizes before real numbers, and no more than fit a terminal."""
-    names = dict.fromkeys(name for point in points for name in point["params"])
-    differ = [
-        name for name in names if len(points) == 1 or len({_text(point["params"].get(name)) for point in points}) > 1
-    ]
+    drawn = [_merged(point["params"]) for point in points]
+    names = dict.fromkeys(name for params in drawn for name in params)
+    differ = [name for name in names if len(points) == 1 or len({params.get(name) for params in drawn}) > 1]
     real = {name for name in differ if any(isinstance(point["params"].get(name), float) for point in points)}
     chosen = sorted(differ, key=lambda name: name in real)[:at_most]
     return [name for name in differ if name in chosen]
+
+
+def _merged(params: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as text: elements of a list in one (``hidden_sizes`` 99-36), without those that only steer others."""
+    merged: dict[str, str] = {}
+    for name, value in params.items():
+        parent, _, last = name.rpartition(".")
+        if parent and last.isdigit():
+            merged[parent] = "-".join(filter(None, (merged.get(parent), _text(value))))
+        elif parent:
+            merged[name] = _text(value)
+    return merged or {name: _text(value) for name, value in params.items()}
 
 
 def _short(name: str) -> str:

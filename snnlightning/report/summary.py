@@ -87,9 +87,11 @@ def _hypervolume(front: Front) -> str:
         return ""
     reference = ", ".join(f"{noun(o.name)} {show(o.reference)}" for o in front.objectives if o.reference is not None)
     tested = "not measured" if front.hypervolume_test is None else show(front.hypervolume_test)
+    logs = [noun(o.name) for o in front.objectives if o.scale == "log"]
+    axes = f" ({', '.join(logs)} on a log10 axis)" if logs else ""
     return (
         f"The hypervolume of the front is {show(front.hypervolume_validation)} on validation and {tested} on test, "
-        f"with respect to the reference point {reference}."
+        f"with respect to the reference point {reference}{axes}."
     )
 
 

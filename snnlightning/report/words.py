@@ -81,11 +81,11 @@ def listed(numbers: Iterable[int], limit: int = 24) -> str:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """The shortest ends of dotted names that still tell them apart.
+    """The shortest ends of dotted names that still tell them apart; an element of a list keeps the name of the list.
 
     Example:
-        >>> short_names(["model.surrogate", "data.width", "model.width"])
-        {'model.surrogate': 'surrogate', 'data.width': 'data.width', 'model.width': 'model.width'}
+        >>> short_names(["model.surrogate", "data.width", "model.width", "model.sizes.0"])
+        {'model.surrogate': 'surrogate', 'data.width': 'data.width', 'model.width': 'model.width', 'model.sizes.0': 'sizes.0'}
     """
 
     def end(name: str, parts: int) -> str:
@@ -93,7 +93,8 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
     short = {}
     for name in names:
-        for parts in range(1, name.count(".") + 2):
+        least = 2 if "." in name and name.rpartition(".")[2].isdigit() else 1
+        for parts in range(least, name.count(".") + 2):
             if sum(end(other, parts) == end(name, parts) for other in names) == 1:
                 break
         short[name] = end(name, parts)
