@@ -54,6 +54,9 @@ def scan(
         ShapeError: tensors that do not fit together.
         ConfigurationError: an unknown backend, a spiking neuron without a surrogate or the other way round.
 
+    NaN: a potential that is NaN never crosses the threshold, so the output is silent; look at the state (``SpikingModule``
+    does, and makes the loss NaN).
+
     Gradient: exact through all of it but the step, whose derivative is the surrogate's; reset and recurrent spikes are
     detached as the neuron says.
 

@@ -34,7 +34,8 @@ class Progress:
         )
         self._all = self.bars.add_task("trials", total=config.trials, text="")
         self._open: dict[int, Any] = {}
-        self._epochs = int(config.base["trainer"].get("max_epochs") or 1)
+        epochs = config.base["trainer"].get("max_epochs")
+        self._epochs = epochs if isinstance(epochs, int) and epochs > 0 else None
         self._front: Sequence[Mapping[str, Any]] = ()
         self._live = Live(self.bars, console=self.console, refresh_per_second=4, transient=True)
 

@@ -1,10 +1,11 @@
 """study run, status, report, export."""
 
 import argparse
-import json
 import logging
+import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,11 +13,14 @@ from typing import Any, NoReturn
 from ..errors import ConfigurationError, MissingDependencyError, StudyError, nearest, require
 from ..report import front_figure, read_study, write_report
 from ..study import Study, StudyConfig, StudyObserver
-from ..study.files import trial_directory
+from ..study.files import read_json, trial_directory
 from ..tracking import WandbTracker
 from .tables import failures_table, front_table, progress_line
 
 __all__ = ["run_study_command"]
+
+
+_BUNDLE = ("best.ckpt", "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
         config = config.with_trials(options.trials)
     if options.workers is not None and options.workers < 0:
         raise ConfigurationError(f"--workers is {options.workers}; 0 or more are expected.")
-    directory = options.dir or Path("studies") / config.name
+    directory = options.dir or Path("studies") / (re.sub(r"[^\w.-]+", "-", config.name).strip(".-") or "study")
     _quiet()
     progress = Progress(config)
     tracker = WandbTracker(mode=options.wandb, picture=_picture, notice=progress.note)
@@ -85,12 +89,14 @@ def _run(options: argparse.Namespace) -> int:
         if not (directory / "front.json").exists():
             raise
         interrupted = True
-        front = json.loads((directory / "front.json").read_text(encoding="utf-8"))
+        front = read_json(directory / "front.json")
     rows = study.rows()
     console = progress.console
     console.print(front_table(config, front))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
+    for note in study.notes:
+        progress.note(note)
     console.print(progress_line(config, rows, front))
     if not options.no_report:
         _write_report(directory, None, console)
@@ -108,9 +114,7 @@ def _status(options: argparse.Namespace) -> int:
     console = rich_console.Console()
     rows = study.rows()
     file = options.dir / "front.json"
-    front: dict[str, Any] = (
-        json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"points": [], "hypervolume": {}}
-    )
+    front: dict[str, Any] = read_json(file) if file.exists() else {"points": [], "hypervolume": {}}
     console.print(front_table(study.config, front))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
@@ -133,13 +137,23 @@ def _export(options: argparse.Namespace) -> int:
         )
     if options.output.exists():
         raise StudyError(f"{options.output} exists; give a directory that does not exist yet.")
-    options.output.mkdir(parents=True)
-    for name in ("best.ckpt", "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json"):
-        if (source / name).exists():
-            shutil.copy2(source / name, options.output / name)
-    shutil.copy2(options.dir / "versions.json", options.output / "versions.json")
+    staged = Path(tempfile.mkdtemp(dir=_existing_parent(options.output), prefix=".export-"))
+    try:
+        for file in (*(source / name for name in _BUNDLE), options.dir / "versions.json"):
+            if file.exists():
+                shutil.copy2(file, staged / file.name)
+        staged.chmod(0o755)
+        staged.rename(options.output)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
     print(options.output)
     return 0
+
+
+def _existing_parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent
 
 
 def _write_report(directory: Path, output: Path | None, console: Any) -> None:

@@ -65,8 +65,12 @@ class SpikingLayer(nn.Module):
         rec_initializer: Initializer | None = None,
     ) -> None:
         super().__init__()
-        if in_features < 1 or out_features < 1:
-            raise ConfigurationError(f"a layer of {in_features} -> {out_features} features; both must be at least 1.")
+        if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
+            raise ConfigurationError(
+                f"a layer of {in_features!r} -> {out_features!r} features; both must be whole numbers of at least 1."
+            )
+        if not isinstance(neuron, AbstractNeuron):
+            raise ConfigurationError(f"neuron is {neuron!r}; a record such as CubaLIF() is expected.")
         if backend not in BACKENDS:
             raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
         if not neuron.spiking and (recurrent or surrogate is not None):

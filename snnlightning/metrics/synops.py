@@ -113,8 +113,10 @@ class SynOps(Metric):
             ConfigurationError: a kind of connection that there is not, or two connections of one name.
         """
         records = output.records if isinstance(output, NetworkOutput) else output
-        if not records:
-            raise ConfigurationError("no records to count; pass what the network returned.")
+        if not isinstance(records, list | tuple) or not records:
+            raise ConfigurationError(
+                "no records to count; pass what the network returned: a NetworkOutput, or its records."
+            )
         batch, steps = records[0].output.shape[:2]
         counts: dict[str, Tensor] = {}
         for record in records:

@@ -44,7 +44,8 @@ class AbstractNeuron(abc.ABC):
     """Names of the fields ``tau_*_ms`` that this neuron has."""
 
     def __post_init__(self) -> None:
-        positive(f"{type(self).__name__}.dt_ms", self.dt_ms)
+        if not math.isfinite(positive(f"{type(self).__name__}.dt_ms", self.dt_ms)):
+            raise ConfigurationError(f"{type(self).__name__}.dt_ms is {self.dt_ms}; a finite time step is expected.")
         for name in self.time_constants:
             tau = _time_constant(f"{type(self).__name__}.{name}", getattr(self, name))
             object.__setattr__(self, name, tau)

@@ -6,9 +6,9 @@ trials: 40
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
 sampler: {name: tpe, startup_trials: 10}
-objectives:
-  accuracy: {reference: 0.5}
-  synops: {reference: 30000}
+objectives:             # the first one chooses the best epoch of a training, the others break its ties
+  - {name: accuracy, reference: 0.5}
+  - {name: synops, reference: 30000}
 trainer: {max_epochs: 30}
 model: {class_path: SpikingClassifier, init_args: {...}}
 data: {class_path: DigitsDataModule, init_args: {...}}
@@ -49,6 +49,8 @@ _DEFAULTS: dict[str, Any] = {
 _FREE_TO_CHANGE = ("trials",)
 """Keys that may differ when a study is taken up again; all others define it."""
 _OWNED = (
+    "strategy",
+    "num_nodes",
     "logger",
     "callbacks",
     "enable_checkpointing",
@@ -179,6 +181,12 @@ def _trainer(raw: object) -> dict[str, Any]:
     owned = [key for key in raw if key in _OWNED]
     if owned:
         raise ConfigurationError(f"trainer.{owned[0]} is set by the study itself; leave it out.")
+    if "max_epochs" in raw:
+        _whole("trainer.max_epochs", raw["max_epochs"], 1)
+    if raw.get("devices", 1) != 1:
+        raise ConfigurationError(
+            f"trainer.devices is {raw['devices']!r}; a trial trains on one device, and --workers says how many train at once."
+        )
     known = [key for key in inspect.signature(L.Trainer).parameters if key not in _OWNED]
     _only_known("trainer.", raw, known)
     return dict(raw)
@@ -244,10 +252,13 @@ def _sampler(raw: object) -> dict[str, Any]:
 def _start(raw: object, space: Space) -> tuple[dict[str, Any], ...]:
     if not isinstance(raw, list) or not all(isinstance(point, Mapping) for point in raw):
         raise ConfigurationError(f"start is {raw!r}; a list of mappings from parameter to value is expected.")
-    names = [parameter.name for parameter in space.parameters]
-    for point in raw:
-        _only_known("start: ", point, names)
-    return tuple(dict(point) for point in raw)
+    points = []
+    for number, point in enumerate(raw):
+        try:
+            points.append(space.check(point))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"start, point {number}: {error}") from None
+    return tuple(points)
 
 
 def _only_known(where: str, raw: Mapping[Any, Any], known: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
+from ..training import SpikingModule
 from .building import build
 from .files import CHECKPOINT, read_yaml, trial_directory, write_json
 from .objectives import AbstractObjective
@@ -34,10 +35,9 @@ def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, Abst
     model.load_state_dict(checkpoint["state_dict"])
     trainer = quiet_trainer(**{key: config["trainer"][key] for key in _TRAINER_KEYS if key in config["trainer"]})
     (metrics,) = trainer.test(model, datamodule=data, verbose=False)
-    counts = getattr(model, "counts", {}).get("test")
-    if counts is not None:
-        metrics = {**metrics, "test_synops": counts.total}
-        write_json(folder / "counts.json", {"split": "test", **counts.as_dict()})
+    if isinstance(model, SpikingModule):
+        metrics = {**metrics, **model.counted("test")}
+        write_json(folder / "counts.json", {"split": "test", **model.counts["test"].as_dict()})
     raster = _raster(model, data)
     if raster is not None:
         write_json(folder / "raster.json", raster)
@@ -47,13 +47,13 @@ def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, Abst
 
 
 def _raster(model: L.LightningModule, data: L.LightningDataModule) -> dict[str, Any] | None:
+    if not isinstance(model, SpikingModule):
+        return None
     x, y = next(iter(data.test_dataloader()))
     model.cpu().eval()
     with torch.no_grad():
         output = model(x[:1])
-    records = getattr(output, "records", None)
-    if records is None:
-        return None
+    records = output.records
     layers = [("input", x[0]), *((record.name, record.output[0]) for record in records if record.spiking)]
     return {
         "label": int(y[0]),

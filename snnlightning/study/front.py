@@ -49,7 +49,7 @@ def make_front(config: StudyConfig, directory: Path, rows: Sequence[TrialRow]) -
         "reference_point": {name: objective.reference for name, objective in config.objectives.items()},
         "hypervolume": {
             "validation": _hypervolume([point["values"] for point in points], config.objectives),
-            "test": _hypervolume([point["test"] for point in points], config.objectives),
+            "test": _hypervolume([point["test"] for point in points], config.objectives) if points else None,
         },
         "points": points,
     }

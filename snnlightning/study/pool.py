@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import StudyError
 from .interrupts import Interrupts
 from .worker import Job, be_quiet, execute
 
@@ -222,7 +223,7 @@ class ProcessPool(AbstractPool):
         if number is None:
             self._deaths_before_ready += 1
             if self._deaths_before_ready >= 3:
-                raise RuntimeError(
+                raise StudyError(
                     f"worker processes do not start (exit status {code}); see {self.directory / 'workers.log'}."
                 )
         self._start()

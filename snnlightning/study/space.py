@@ -57,14 +57,43 @@ class Parameter:
         """Whether all parents were drawn and have a value that lets this parameter exist."""
         return all(parent in drawn and drawn[parent] in values for parent, values in self.when)
 
+    def stored(self, value: Any) -> Any:
+        """A value as Optuna's storage holds it: choices that it cannot hold (lists) as JSON text."""
+        return value if self.kind != "categorical" or _storable(value) else json.dumps(value)
+
+    def check(self, value: Any) -> Any:
+        """A value that somebody else chose, as this parameter would draw it.
+
+        Raises:
+            ConfigurationError: none of the choices, of the wrong type, out of bounds or off the steps.
+        """
+        if self.kind == "categorical":
+            if not any(type(value) is type(choice) and value == choice for choice in self.choices):
+                raise ConfigurationError(f"{self.name} is {value!r}; its choices are {list(self.choices)}.")
+            return value
+        number = _number(value)
+        if number is None or (self.kind == "int" and number != int(number)) or not self.low <= number <= self.high:
+            raise ConfigurationError(
+                f"{self.name} is {value!r}; {'a whole number' if self.kind == 'int' else 'a number'} from {self.low:g} to "
+                f"{self.high:g} is expected."
+            )
+        if (
+            self.step is not None
+            and abs((number - self.low) / self.step - round((number - self.low) / self.step)) > 1e-9
+        ):
+            raise ConfigurationError(
+                f"{self.name} is {value!r}; from {self.low:g} on, steps of {self.step:g} are expected."
+            )
+        return int(number) if self.kind == "int" else number
+
     def draw(self, trial: Suggester) -> Any:
-        """Ask the trial for a value. Choices that storage cannot hold (lists) travel as JSON text."""
+        """Ask the trial for a value."""
         if self.kind == "int":
             step = 1 if self.step is None else int(self.step)
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=step, log=self.log)
         if self.kind == "float":
             return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
-        stored = [choice if _storable(choice) else json.dumps(choice) for choice in self.choices]
+        stored = [self.stored(choice) for choice in self.choices]
         return self.choices[stored.index(trial.suggest_categorical(self.name, stored))]
 
 
@@ -95,6 +124,40 @@ class Space:
             if parameter.exists(drawn):
                 drawn[parameter.name] = parameter.draw(trial)
         return drawn
+
+    def check(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """A point that somebody else chose: every value possible, and no parameter that does not exist there.
+
+        Parameters that it leaves out are drawn by the sampler; a parent must be given when its children are.
+
+        Raises:
+            ConfigurationError: an unknown name, an impossible value, a parameter without its parent's value.
+        """
+        by_name = {parameter.name: parameter for parameter in self.parameters}
+        for name in point:
+            if name not in by_name:
+                raise ConfigurationError(
+                    f"{name!r} is not in the space;{nearest(str(name), by_name)} It holds: {', '.join(by_name)}."
+                )
+        checked: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.name not in point:
+                continue
+            checked[parameter.name] = parameter.check(point[parameter.name])
+            if not parameter.exists(checked):
+                wanted = ", ".join(f"{parent} in {list(values)}" for parent, values in parameter.when)
+                raise ConfigurationError(
+                    f"{parameter.name} exists only for {wanted}; say so in the same point, or leave it out."
+                )
+        return checked
+
+    def stored(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """A checked point as Optuna's storage holds it."""
+        return {
+            parameter.name: parameter.stored(point[parameter.name])
+            for parameter in self.parameters
+            if parameter.name in point
+        }
 
     def examples(self) -> list[dict[str, Any]]:
         """Points that together hold every choice of every categorical parameter; numbers are at their lower bounds."""
@@ -214,8 +277,10 @@ def _parse_number(
     if log and low <= 0:
         raise ConfigurationError(f"space.{name}: low is {low}; a log scale needs low > 0.")
     step = _number(spec["step"]) if "step" in spec else None
-    if "step" in spec and (step is None or step <= 0 or log):
-        raise ConfigurationError(f"space.{name}: step is {spec['step']!r}; it must be positive, and goes without log.")
+    if "step" in spec and (step is None or step <= 0 or log or (kind == "int" and step != int(step))):
+        raise ConfigurationError(
+            f"space.{name}: step is {spec['step']!r}; a positive {kind} is expected, and it goes without log."
+        )
     return Parameter(name, kind, low=low, high=high, log=log, step=step, when=when)
 
 
@@ -230,12 +295,11 @@ def _parse_when(name: str, raw: object, earlier: Mapping[str, Parameter]) -> tup
                 f"Above it: {', '.join(earlier) or 'nothing'}."
             )
         values = tuple(wanted) if isinstance(wanted, list) else (wanted,)
-        choices = earlier[parent].choices
         for value in values:
-            if choices and value not in choices:
-                raise ConfigurationError(
-                    f"space.{name}: its parent {parent} never is {value!r}; its choices are {list(choices)}."
-                )
+            try:
+                earlier[parent].check(value)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"space.{name}: its parent never is {value!r}: {error}") from None
         conditions.append((str(parent), values))
     return tuple(conditions)
 

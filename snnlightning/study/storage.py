@@ -1,16 +1,50 @@
 """Storage: Optuna's, in the study directory unless an URL says otherwise, and a lock that keeps two runs apart."""
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyError
+from .files import read_json, write_json
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["lock", "open_storage"]
+__all__ = ["lock", "open_storage", "remember"]
+
+
+def remember(directory: Path, url: str | None) -> tuple[str | None, str]:
+    """Which database a directory's study lives in, and the identity that ties the two together (``DIR/storage.json``).
+
+    The file is made when there is none. A password is not written down: then the URL has to be given again each time.
+
+    Args:
+        directory: of the study; it exists.
+        url: as given by the user; None: as remembered, else SQLite in the directory.
+
+    Returns:
+        The URL (None: in the directory) and the identity.
+
+    Raises:
+        StudyError: the study lives somewhere else, or in a database whose password is not known.
+    """
+    file = directory / "storage.json"
+    shown = None if url is None else _without_password(url)
+    if not file.exists():
+        content = {"url": shown, "identity": uuid.uuid4().hex}
+        write_json(file, content)
+        return url, str(content["identity"])
+    held = read_json(file)
+    if url is None and held["url"] is not None and "***" in held["url"]:
+        raise StudyError(f"the study in {directory} lives in {held['url']}; give --storage with its password.")
+    if url is not None and shown != held["url"]:
+        where = held["url"] or f"{directory / 'study.db'}"
+        raise StudyError(
+            f"the study in {directory} lives in {where}, not in {shown}; leave --storage out, or choose another --dir."
+        )
+    return url if url is not None else held["url"], str(held["identity"])
 
 
 def open_storage(directory: Path, url: str | None = None) -> "optuna.storages.RDBStorage":

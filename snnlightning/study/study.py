@@ -13,25 +13,26 @@ import math
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ConfigurationError, ShapeError, StudyError, require
+from ..errors import ConfigurationError, ShapeError, SnnLightningError, StudyError, require
 from .building import build
 from .config import StudyConfig
 from .evaluate import evaluate_on_test
-from .files import read_json, read_yaml, trial_directory, write_csv, write_json, write_yaml
+from .files import CHECKPOINT, read_json, read_yaml, trial_directory, write_csv, write_json, write_yaml
 from .front import Front, front_rows, make_front, write_front
 from .interrupts import Interrupts
 from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .rows import TrialRow, explain, judge, row_of
 from .samplers import make_sampler, seed_of
 from .space import Space
-from .storage import lock, open_storage
-from .trial import data_module
-from .worker import Job
+from .storage import lock, open_storage, remember
+from .trial import data_module, quiet_trainer
+from .worker import Job, be_quiet
 
 if TYPE_CHECKING:
     import optuna
@@ -56,7 +57,10 @@ class Study:
     Args:
         config: what to search; see :class:`StudyConfig`.
         directory: where everything goes. A directory that holds this study already is taken up where it stopped.
-        storage: URL of a database for Optuna's tables; ``study.db`` in the directory when None.
+        storage: URL of a database for Optuna's tables; the one the study began with, or ``study.db``, when None.
+
+    Attributes:
+        notes: what the last run could not do and went on without, such as testing a model that has no ``test_step``.
 
     Raises:
         MissingDependencyError: Optuna is not installed.
@@ -66,6 +70,7 @@ class Study:
     def __init__(self, config: StudyConfig, directory: Path | str, storage: str | None = None) -> None:
         require("optuna", "study", "A study")
         self.config, self.directory, self.storage_url = config, Path(directory), storage
+        self.notes: list[str] = []
         self._check_directory()
 
     @classmethod
@@ -101,12 +106,16 @@ class Study:
         observers = list(observers)
         workers = min(usable_cores() if workers is None else workers, self.config.in_flight)
         chance = self._probe()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"{self.directory} cannot be made ({error.strerror}); choose another --dir.") from None
         with lock(self.directory):
-            self._write_identity()
             session = _Session(self, chance, observers)
+            self._write_identity()
             for observer in observers:
                 observer.started(self.config.raw, self.directory, [row.as_dict() for row in session.rows])
+            self.notes.clear()
             interrupted: KeyboardInterrupt | None = None
             pool = ProcessPool(workers, self.directory) if workers else InlinePool(self.directory)
             try:
@@ -129,9 +138,12 @@ class Study:
 
     def rows(self) -> list[TrialRow]:
         """All finished trials; works while the study runs."""
-        storage = open_storage(self.directory, self.storage_url)
+        if not (self.directory / "storage.json").exists():
+            return []
+        url, identity = remember(self.directory, self.storage_url)
+        storage = open_storage(self.directory, url)
         try:
-            return _finished_rows(_optuna_study(self.config, storage, create=False), self.config)
+            return _finished_rows(_optuna_study(self.config, storage, identity), self.config)
         finally:
             storage.engine.dispose()
 
@@ -158,11 +170,40 @@ class Study:
         """Load the data, build the model of every choice in the space and show one a batch, before anything is written.
 
         Returns:
-            The accuracy of guessing, 1 / number of classes; 0 when neither data nor model say how many there are.
+            The accuracy of guessing, 1 / number of classes; -1 (no bound) when nobody says how many there are and the
+            objectives have bounds of their own.
         """
+        try:
+            data, model = self._build_examples()
+        except SnnLightningError:
+            raise
+        except Exception as error:  # a user's class may raise anything; it would in every trial
+            what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ConfigurationError(f"the first network cannot be built and shown its data: {what}") from error
+        classes = getattr(data, "num_classes", None) or getattr(model, "num_classes", None)
+        if classes:
+            return 1.0 / float(classes)
+        if all(objective.at_least is None for objective in self.config.objectives.values()):
+            raise ConfigurationError(
+                "neither the data module nor the model has num_classes, so nobody knows what guessing reaches, and a silent "
+                "network could be on the front; add that attribute, or at_least to an objective such as accuracy."
+            )
+        return -1.0
+
+    def _build_examples(self) -> tuple[Any, Any]:
+        """The data and the model of the first point of the space, tried; and every other choice, built."""
         import torch
 
-        first, *others = [Space.apply(self.config.base, drawn) for drawn in self.config.space.examples()]
+        from ..training import SpikingModule
+
+        points = [Space.apply(self.config.base, drawn) for drawn in self.config.space.examples()]
+        be_quiet()
+        for parts in points:
+            try:
+                quiet_trainer(**parts["trainer"])
+            except Exception as error:  # Lightning has many
+                raise ConfigurationError(f"trainer: {' '.join(str(error).split())}") from error
+        first, *others = points
         data = data_module(first["data"])
         data.prepare_data()
         data.setup("fit")
@@ -171,14 +212,14 @@ class Study:
             for parts in others:
                 build("model", parts["model"])
                 build("data", parts["data"])
-        x, _ = next(iter(data.val_dataloader()))
-        try:
-            with torch.no_grad():
-                model(x)
-        except ShapeError as error:
-            raise ConfigurationError(f"model and data do not fit: {error}") from None
-        classes = getattr(data, "num_classes", None) or getattr(model, "num_classes", None)
-        return 1.0 / classes if classes else 0.0
+        if isinstance(model, SpikingModule):
+            x, _ = next(iter(data.val_dataloader()))
+            try:
+                with torch.no_grad():
+                    model(x)
+            except ShapeError as error:
+                raise ConfigurationError(f"model and data do not fit: {error}") from None
+        return data, model
 
     def _test(self, rows: Sequence[TrialRow], observers: Sequence[StudyObserver], interrupts: Interrupts) -> None:
         """Evaluate the points of the front that were not tested yet."""
@@ -186,9 +227,13 @@ class Study:
         for done, row in enumerate(points):
             for observer in observers:
                 observer.testing(done, len(points))
-            if not (trial_directory(self.directory, row.number) / "test.json").exists():
+            if (trial_directory(self.directory, row.number) / "test.json").exists():
+                continue
+            try:
                 with training_here(interrupts):
                     evaluate_on_test(self.directory, row.number, self.config.objectives)
+            except Exception as error:  # the study is done; a point that cannot be tested must not hide the others
+                self.notes.append(f"trial {row.number} could not be tested: {' '.join(str(error).split())}")
 
 
 class _Session:
@@ -196,8 +241,13 @@ class _Session:
 
     def __init__(self, study: Study, chance: float, observers: Sequence[StudyObserver]) -> None:
         self.config, self.directory, self.chance, self.observers = study.config, study.directory, chance, observers
-        self.storage = open_storage(study.directory, study.storage_url)
-        self.study = _optuna_study(study.config, self.storage, create=True)
+        url, identity = remember(study.directory, study.storage_url)
+        self.storage = open_storage(study.directory, url)
+        try:
+            self.study = _optuna_study(study.config, self.storage, identity)
+        except BaseException:
+            self.storage.engine.dispose()
+            raise
         self.release()
         self.rows = _finished_rows(self.study, self.config)
         self.open: dict[int, optuna.trial.Trial] = {}
@@ -259,10 +309,15 @@ class _Session:
     def _earlier_result(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """What this very trial reached before the study was killed, when it had finished and could not be told."""
         folder = trial_directory(self.directory, config["number"])
-        if not (folder / "result.json").exists() or read_yaml(folder / "config.yaml") != config:
-            return None
-        result: dict[str, Any] = read_json(folder / "result.json")
-        return result
+        try:
+            if read_yaml(folder / "config.yaml") != config or not (folder / CHECKPOINT).exists():
+                return None
+            result: dict[str, Any] = read_json(folder / "result.json")
+            # JSON has no NaN; null was one.
+            metrics = {name: math.nan if value is None else float(value) for name, value in result["metrics"].items()}
+            return {**result, "metrics": metrics}
+        except (StudyError, KeyError, TypeError, ValueError, AttributeError):
+            return None  # missing or torn: it is trained again
 
     def _order(self) -> list[tuple[str, float]]:
         """How epochs of one trial are compared: by the first objective, ties by the next ones."""
@@ -293,8 +348,11 @@ class _Session:
                 else:
                     values = list(by_name.values())
                     reason = explain(violations)
-                    for name, missed in violations.items():
-                        trial.set_constraint(name, missed)
+                    with warnings.catch_warnings():
+                        # Killed between this and the tell, it says that they are set already: to the same values.
+                        warnings.filterwarnings("ignore", "The constraint value is ignored", UserWarning)
+                        for name, missed in violations.items():
+                            trial.set_constraint(name, missed)
         trial.set_user_attr("reason", reason)
         state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
         frozen = self.study.tell(trial, values, state=state)
@@ -333,21 +391,23 @@ def versions() -> dict[str, str]:
     return {**found, "cores": str(usable_cores()), "threads_per_worker": "1", "executable": Path(sys.executable).name}
 
 
-def _optuna_study(config: StudyConfig, storage: "optuna.storages.RDBStorage", *, create: bool) -> "optuna.Study":
+def _optuna_study(config: StudyConfig, storage: "optuna.storages.RDBStorage", identity: str) -> "optuna.Study":
+    """The study's tables, made when there are none; tables of the same name that belong to another directory are refused."""
     import optuna
 
-    known = [study.study_name for study in storage.get_all_studies()]
-    if config.name in known:
-        return optuna.load_study(study_name=config.name, storage=storage)
-    if not create:
-        raise StudyError(f"the storage holds no study named {config.name!r}; it holds: {', '.join(known) or 'none'}.")
-    study = optuna.create_study(
-        study_name=config.name,
-        storage=storage,
-        directions=[objective.direction or objective.natural_direction for objective in config.objectives.values()],
-    )
-    for point in config.start:
-        study.enqueue_trial(dict(point))
+    directions = [objective.direction or objective.natural_direction for objective in config.objectives.values()]
+    study = optuna.create_study(study_name=config.name, storage=storage, directions=directions, load_if_exists=True)
+    owner = study.user_attrs.get("identity")
+    if owner is None and not study.get_trials(deepcopy=False):
+        study.set_user_attr("identity", identity)
+    elif owner != identity:
+        raise StudyError(
+            f"the storage already holds a study named {config.name!r} that belongs to another directory; "
+            "rename this one, or choose another --storage."
+        )
+    # Points to try first that a kill kept from being queued.
+    for point in config.start[len(study.get_trials(deepcopy=False)) :]:
+        study.enqueue_trial(config.space.stored(point))
     return study
 
 

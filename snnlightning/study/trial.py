@@ -16,6 +16,7 @@ import lightning.pytorch as L
 import torch
 
 from ..errors import SnnLightningError
+from ..training import SpikingModule
 from .building import build
 from .files import CHECKPOINT, trial_directory, write_csv, write_json, write_yaml
 
@@ -51,19 +52,27 @@ class Recorder(L.Callback):
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_epoch = -1
+        self._validated = False
         self.weights: dict[str, torch.Tensor] = {}
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        counts = getattr(pl_module, "counts", {}).get("val")
-        if counts is not None:
-            # The logger's copy went through float32; the count itself did not.
-            metrics["val_synops"] = counts.total
+        validated, self._validated = self._validated, False
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if validated or not name.startswith("val_")  # those of an earlier epoch
+        }
+        if validated and isinstance(pl_module, SpikingModule):
+            # The logger's copies went through float32; the counts themselves did not.
+            metrics.update(pl_module.counted("val"))
         self.rows.append({"epoch": trainer.current_epoch, **metrics})
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise TrialError(f"{name} became {metrics[name]} in epoch {trainer.current_epoch}")
-        if self.best is None or self.better(metrics, self.best):
+        if validated and (self.best is None or self.better(metrics, self.best)):
             self.best, self.best_epoch = metrics, trainer.current_epoch
             self.weights = {key: value.detach().clone() for key, value in pl_module.state_dict().items()}
         self.on_epoch(trainer.current_epoch, metrics)
@@ -71,7 +80,7 @@ class Recorder(L.Callback):
 
 _DATA: dict[str, L.LightningDataModule] = {}
 """Data modules of this worker process by configuration; they hold data, never anything a trial changes."""
-_DATA_LIMIT = 8
+_DATA_LIMIT = 2
 
 
 def data_module(component: Mapping[str, Any]) -> L.LightningDataModule:
@@ -121,7 +130,7 @@ def run_trial(
         if recorder.rows:
             write_csv(folder / "metrics.csv", columns, recorder.rows)
     if recorder.best is None:
-        raise TrialError("no epoch was trained and validated; trainer.max_epochs must be at least 1")
+        raise TrialError("no epoch was trained and validated; check trainer.max_epochs and check_val_every_n_epoch")
     model.load_state_dict(recorder.weights)
     temporary = folder / f".{CHECKPOINT}"
     trainer.save_checkpoint(temporary, weights_only=True)
@@ -145,6 +154,7 @@ def quiet_trainer(**arguments: Any) -> L.Trainer:
             "enable_progress_bar": False,
             "enable_model_summary": False,
             "num_sanity_val_steps": 0,
+            "devices": 1,
             **arguments,
         }
     )

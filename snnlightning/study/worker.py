@@ -6,6 +6,7 @@ it reads the end of its input, or cannot write an epoch's line, and ends. Interr
 
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -28,8 +29,9 @@ def execute(job: Job, directory: Path, send: Any) -> None:
 
     def better(new: Mapping[str, float], old: Mapping[str, float]) -> bool:
         for metric, sign in job["order"]:
-            if metric in new and metric in old and new[metric] != old[metric]:
-                return bool(sign * new[metric] < sign * old[metric])
+            costs = [sign * row[metric] if math.isfinite(row.get(metric, math.nan)) else math.inf for row in (new, old)]
+            if costs[0] != costs[1]:
+                return bool(costs[0] < costs[1])
         return False
 
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ It adds nothing to Lightning's rules: bring your own DataModule, callbacks, stra
 starts at zero in every call of the network, so nothing leaks from batch to batch.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
@@ -70,8 +71,8 @@ class SpikingModule(L.LightningModule):
         super().__init__()
         if num_classes < 2:
             raise ConfigurationError(f"num_classes is {num_classes}; a classifier needs at least 2.")
-        if not weight_decay >= 0.0:
-            raise ConfigurationError(f"weight_decay is {weight_decay}; it must be 0 or greater.")
+        if not 0.0 <= weight_decay < math.inf:
+            raise ConfigurationError(f"weight_decay is {weight_decay}; it must be 0 or greater, and finite.")
         self.network = network
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
@@ -119,6 +120,18 @@ class SpikingModule(L.LightningModule):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "test")
         self._count(self.test_synops, out)
+
+    def counted(self, stage: Stage) -> dict[str, float]:
+        """The counts of the last validation (``val``) or test (``test``) under the names they are logged by, not rounded."""
+        counts = self.counts[stage]
+        values = {
+            "synops": counts.total,
+            **{f"synops_{kind}": value for kind, value in counts.by_kind.items()},
+            "macs": counts.macs,
+            "neuron_updates": counts.neuron_updates,
+            "spikes": sum(counts.spikes.values()),
+        }
+        return {f"{stage}_{name}": value for name, value in values.items()}
 
     def predict_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Class probabilities [B, C] for a batch (x, y) or for x alone."""
@@ -205,15 +218,8 @@ class SpikingModule(L.LightningModule):
 
     def _log_counts(self, stage: Stage, counts: SynOpsCounts) -> None:
         self.counts[stage] = counts
-        values = {
-            "synops": counts.total,
-            **{f"synops_{kind}": value for kind, value in counts.by_kind.items()},
-            "macs": counts.macs,
-            "neuron_updates": counts.neuron_updates,
-            "spikes": sum(counts.spikes.values()),
-        }
         # Every process computed the same numbers, so the mean over processes is the number itself.
-        self.log_dict({f"{stage}_{name}": value for name, value in values.items()}, sync_dist=True)
+        self.log_dict(self.counted(stage), sync_dist=True)
 
 
 def _nan_if_lost(records: Sequence[LayerRecord]) -> Tensor | float:

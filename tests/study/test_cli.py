@@ -175,7 +175,7 @@ BAD = [
     ("space/model.hidden_sizes.0", {"type": "int", "low": 1.5, "high": 3}, r"low is 1\.5; a finite int is expected"),
     ("space/model.surrogate_width", {"low": 0.1, "high": 1.0, "when": {"model.nron": "lif"}}, r"its parent 'model\.nron' is not"),
     ("space/model.tau_syn_ms", {"low": 1.0, "high": 2.0, "when": {"model.neuron": "izhikevich"}}, r"never is 'izhikevich'"),
-    ("start", [{"model.nothing": 1}], r"unknown key 'start: model\.nothing'"),
+    ("start", [{"model.nothing": 1}], r"start, point 0: 'model\.nothing' is not in the space"),
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 from typing import Any
 
+import lightning.pytorch as L
 import torch
 
 from snnlightning.training import SpikingClassifier
@@ -27,3 +28,38 @@ class Troubled(SpikingClassifier):
                 readout.w_in.fill_(float("nan"))
             if self.trouble == "silent":
                 hidden.w_in.zero_()
+
+
+class Plain(L.LightningModule):
+    """No SpikingModule: says what it reached and what it spent, and knows nothing else."""
+
+    def __init__(self, accuracy: float = 0.5, synops: float = 0.0, testable: bool = True) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(64, 10)
+        self.accuracy, self.synops = accuracy, synops
+        self.register_buffer("counts", torch.zeros(3))
+        if not testable:
+            self.test_step = None
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return self.linear(batch[0].sum(1)).square().mean()
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log_dict({"val_accuracy": self.accuracy, "val_synops": self.synops})
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.log_dict({"test_accuracy": self.accuracy, "test_synops": self.synops})
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Uncounted(L.LightningDataModule):
+    """Data of somebody who does not say how many classes there are."""
+
+    def train_dataloader(self) -> Any:
+        return torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(torch.ones(8, 5, 64), torch.zeros(8, dtype=torch.long)), batch_size=4
+        )
+
+    val_dataloader = test_dataloader = train_dataloader

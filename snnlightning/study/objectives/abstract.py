@@ -52,8 +52,10 @@ class AbstractObjective(abc.ABC):
                 )
         for field in ("reference", "at_least", "at_most"):
             value = getattr(self, field)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ConfigurationError(f"objective {name}: {field} is {value!r}; a number is expected.")
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ConfigurationError(f"objective {name}: {field} is {value!r}; a finite number is expected.")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ConfigurationError(
                 f"objective {name}: at_least {self.at_least} is above at_most {self.at_most}; no trial could be feasible."
