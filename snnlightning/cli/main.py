@@ -10,7 +10,7 @@ from ..errors import ConfigurationError, SnnLightningError, nearest
 __all__ = ["main"]
 
 _LIGHTNING = ("fit", "validate", "test", "predict")
-_COMMANDS = (*_LIGHTNING, "study")
+_COMMANDS = (*_LIGHTNING, "study", "profiles")
 _HELP = f"""snnlightning {__version__}: recurrent spiking networks for PyTorch Lightning
 
   snnlightning study run CONFIG [--dir DIR] [--trials N] [--workers N] [--storage URL] [--wandb offline|online|disabled]
@@ -24,6 +24,9 @@ _HELP = f"""snnlightning {__version__}: recurrent spiking networks for PyTorch L
   snnlightning validate --config ... --ckpt_path FILE
   snnlightning test     --config ... --ckpt_path FILE
   snnlightning predict  --config ... --ckpt_path FILE
+
+  snnlightning profiles [NAME ...] [--validate [FILE ...]] [--json]
+      what chips are priced, by which source, and how far the estimates are from measurements
 
 Help for one of them: snnlightning fit --help, snnlightning study run --help."""
 
@@ -63,4 +66,8 @@ def _dispatch(arguments: list[str]) -> int:
         from .study import run_study_command
 
         return run_study_command(arguments[1:])
+    if command == "profiles":
+        from .hardware import run_profiles_command
+
+        return run_profiles_command(arguments[1:])
     raise ConfigurationError(f"no command {command!r};{nearest(command, _COMMANDS)} Available: {', '.join(_COMMANDS)}.")
