@@ -120,7 +120,11 @@ def test_lists_of_time_constants_are_learned_from_where_they_are():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"in_features": 0}, ConfigurationError, "a layer of 0 -> 3 features; both must be at least 1"),
+        (
+            {"in_features": 0},
+            ConfigurationError,
+            "a layer of 0 -> 3 features; both must be whole numbers of at least 1",
+        ),
         ({"out_features": 0}, ConfigurationError, "a layer of 2 -> 0 features"),
         ({"backend": "cuda"}, ConfigurationError, "no backend named 'cuda'; available: auto, reference"),
         ({"neuron": LI(), "recurrent": True}, ConfigurationError, "LI has no threshold.*leave out recurrent=True"),

@@ -654,7 +654,7 @@ def test_a_batch_of_another_width_names_the_layer_and_both_sizes():
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or greater"),
         ({"hidden_sizes": []}, "hidden_sizes is empty"),
-        ({"hidden_sizes": [0]}, "both must be at least 1"),
+        ({"hidden_sizes": [0]}, "both must be whole numbers of at least 1"),
         ({"tau_mem_ms": -1.0}, "tau_mem_ms is -1.0"),
         ({"neuron": "li"}, "LI has no threshold"),
         ({"neuron": "lif", "tau_syn_ms": 5.0}, "LIF has no parameter 'tau_syn_ms'; did you mean 'tau_mem_ms'"),
