@@ -137,7 +137,8 @@ def _export(options: argparse.Namespace) -> int:
         )
     if options.output.exists():
         raise StudyError(f"{options.output} exists; give a directory that does not exist yet.")
-    staged = Path(tempfile.mkdtemp(dir=_existing_parent(options.output), prefix=".export-"))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=options.output.parent, prefix=".export-"))
     try:
         for file in (*(source / name for name in _BUNDLE), options.dir / "versions.json"):
             if file.exists():
@@ -149,11 +150,6 @@ def _export(options: argparse.Namespace) -> int:
         raise
     print(options.output)
     return 0
-
-
-def _existing_parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent
 
 
 def _write_report(directory: Path, output: Path | None, console: Any) -> None:

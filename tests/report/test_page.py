@@ -281,4 +281,4 @@ def test_an_output_in_a_missing_folder_is_an_error(study, tmp_path):
 
 def test_importing_the_folder_imports_no_plotly():
     code = "import sys, snnlightning.report; sys.exit('plotly' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
