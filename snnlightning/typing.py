@@ -9,6 +9,7 @@ __all__ = [
     "Coefficients",
     "Connection",
     "ConnectionKind",
+    "Convolution",
     "LayerRecord",
     "NetworkOutput",
     "NeuronLike",
@@ -47,11 +48,27 @@ class Trace(NamedTuple):
     potentials: Tensor | None
 
 
+class Convolution(NamedTuple):
+    """How a kernel slides: one number per spatial axis, as ``torch.nn.Conv*d`` has them (padding with zeros only).
+
+    Pooling by sum or mean is a convolution of ``groups`` = channels with a weight of ones [C, 1, *K]; pooling by maximum has
+    no synapses.
+    """
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+
 class Connection(NamedTuple):
     """One set of synapses as it was used: what came in, and through which weights.
 
     ``activity`` [B, T, N_pre] is what the presynaptic side sent, ``weight`` [N_post, N_pre] the weights in effect (after
     masks and parametrisations); ``binary`` says that the activity is known to hold spikes only, so nobody needs to look.
+    With a ``convolution`` of one to three axes, activity is [B, T, C_in, *S] and weight [C_out, C_in / groups, *K].
+    ``shared``: the same weights are used under this name more than once in a network; their counts add up. Delays change
+    no count: the activity is what was sent, before or after them.
     """
 
     name: str
@@ -59,13 +76,16 @@ class Connection(NamedTuple):
     activity: Tensor
     weight: Tensor
     binary: bool
+    convolution: Convolution | None = None
+    shared: bool = False
 
 
 class LayerRecord(NamedTuple):
     """What one layer did with one batch: the record that travels by return value to regularizers and metrics.
 
-    ``spiking`` says that the neurons have a threshold; ``binary`` that the output is known to be 0 and 1 only (it is not
-    when a smooth twin stands in for the step).
+    ``output`` is [B, T, N], or [B, T, C, *S] behind a convolution. ``spiking`` says that the neurons have a threshold;
+    ``binary`` that the output is known to be 0 and 1 only (it is not when a smooth twin stands in for the step). ``bias``
+    [N] (or [C]) is the constant that was added to the input of every step.
     """
 
     name: str
@@ -75,6 +95,7 @@ class LayerRecord(NamedTuple):
     potentials: Tensor | None
     connections: tuple[Connection, ...]
     binary: bool = False
+    bias: Tensor | None = None
 
 
 class NetworkOutput(NamedTuple):

@@ -164,7 +164,14 @@ class SpikingLayer(nn.Module):
         if w_rec is not None:
             connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, sends_spikes))
         return LayerRecord(
-            name, self.neuron.spiking, trace.output, trace.state, trace.potentials, tuple(connections), sends_spikes
+            name,
+            self.neuron.spiking,
+            trace.output,
+            trace.state,
+            trace.potentials,
+            tuple(connections),
+            binary=sends_spikes,
+            bias=self.bias,
         )
 
     def extra_repr(self) -> str:

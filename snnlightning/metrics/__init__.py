@@ -1,5 +1,6 @@
 """Metrics: they count what a network did, and never price it."""
 
-from .synops import SynOps, SynOpsCounts
+from .counts import SynOpsCounts
+from .synops import SynOps
 
 __all__ = ["SynOps", "SynOpsCounts"]

@@ -10,6 +10,10 @@ where events_j are the spikes of presynaptic neuron j, summed over time. Every e
     a whole number k        |k| events (a time bin that holds k input events counts k, ternary spikes count one);
     anything else           an analog value: one multiply-accumulate per non-zero weight (``macs``), no synops.
 
+A convolution counts the taps that land inside its output; pooling is a convolution of ones; weights that are used twice
+(``shared``) count twice; a delay changes nothing. An update of a neuron is active when an element that is not zero comes
+through a weight that is not zero, or when the neuron has a bias.
+
 Recurrent synapses count like all others, autapses too, and spikes of the last step count (they are in the state that
 goes to the next call), so that the counts of T1 and T2 steps add up to those of T1 + T2. A weight of zero is no synapse.
 
@@ -18,49 +22,26 @@ samples were batched or spread over processes.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ..errors import ConfigurationError, ShapeError
+from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
+from ._counting import Tallies, active_updates, fan_out, weights
+from .counts import SynOpsCounts
 
-__all__ = ["SynOps", "SynOpsCounts"]
+__all__ = ["SynOps"]
 
 _KINDS = ("input", "feedforward", "recurrent", "readout")
-_EXACT = 2**24
-"""Whole numbers up to here, and their sums, are exact in float32."""
 _ROWS, _NAME_BYTES, _SEPARATOR = 256, 256, "\t"
-
-
-class SynOpsCounts(NamedTuple):
-    """Counts per sample; lower is better for all of them.
-
-    Attributes:
-        samples: how many samples were counted.
-        total: synaptic operations, all layers.
-        by_layer: synaptic operations of the synapses that end in a layer.
-        by_kind: the same by kind of synapse: input, feedforward, recurrent, readout.
-        by_connection: the same by weight matrix (``hidden_0.w_in``).
-        macs: multiply-accumulates caused by analog values.
-        neuron_updates: neurons times steps.
-        spikes: spikes of each spiking layer.
-    """
-
-    samples: int
-    total: float
-    by_layer: dict[str, float]
-    by_kind: dict[str, float]
-    by_connection: dict[str, float]
-    macs: float
-    neuron_updates: float
-    spikes: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they go into JSON."""
-        return self._asdict()
+_COLUMNS = 6
+"""Of a connection: synops, the same with graded spikes, macs, events, messages, slots. Of a layer: spikes, 0, analog
+outputs, active updates, outputs that are not zero, updates."""
+_SPIKING, _GRADED = "spiking", "graded"
+"""What stands in the place of a connection's kind where a row belongs to a layer, with threshold and without."""
 
 
 class SynOps(Metric):
@@ -90,6 +71,7 @@ class SynOps(Metric):
     neuron_updates: Tensor
     names: Tensor
     table: Tensor
+    stored: Tensor
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -98,7 +80,9 @@ class SynOps(Metric):
         # Rows are taken in the order of the records, so they agree between processes; max fills the rows of a process
         # that saw nothing.
         self.add_state("names", torch.zeros((_ROWS, _NAME_BYTES), dtype=torch.uint8), dist_reduce_fx="max")
-        self.add_state("table", torch.zeros((_ROWS, 2), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("table", torch.zeros((_ROWS, _COLUMNS), dtype=torch.int64), dist_reduce_fx="sum")
+        # Synapses and weights are of the network, not of the batch: the most that any batch met.
+        self.add_state("stored", torch.zeros((_ROWS, 3), dtype=torch.int64), dist_reduce_fx="max")
         self._rows: dict[str, int] = {}
         self._rows_of: Tensor | None = None
 
@@ -118,21 +102,32 @@ class SynOps(Metric):
                 "no records to count; pass what the network returned: a NetworkOutput, or its records."
             )
         batch, steps = records[0].output.shape[:2]
-        counts: dict[str, Tensor] = {}
+        tallies = Tallies()
+        counts: dict[str, list[Tensor]] = {}
+        stored: dict[str, list[Tensor]] = {}
+        updates = 0
         for record in records:
-            if record.spiking:
-                events, analog = _events(record.output.detach(), record.binary)
-                _put(counts, _key("spikes", record.name, record.name), events.sum(), analog.sum())
+            slots = batch * steps * record.output.shape[2:].numel()
+            updates += slots
             for connection in record.connections:
                 if connection.kind not in _KINDS:
                     raise ConfigurationError(
                         f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}."
                     )
-                _put(counts, _key(connection.kind, record.name, connection.name), *_operations(connection))
-        rows = torch.tensor([self._row(key) for key in counts], device=self.table.device)
-        self.table = self.table.index_add(0, rows, torch.stack(list(counts.values())).to(self.table.device))
+                key = _key(connection.kind, record.name, connection.name)
+                leaving = fan_out(connection, connection.activity.shape[2:])
+                _put(counts, key, _of_connection(connection, leaving, tallies), connection.shared)
+                stored[key] = weights(connection, leaving)
+            kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
+            _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, tallies), shared)
+        device = self.table.device
+        rows = torch.tensor([self._row(key) for key in counts], device=device)
+        self.table = self.table.index_add(0, rows, torch.stack([*map(torch.stack, counts.values())]).to(device))
+        rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
+        kept = torch.stack([*map(torch.stack, stored.values())]).to(device) if stored else self.stored[:0]
+        self.stored = torch.maximum(self.stored, torch.zeros_like(self.stored).index_copy(0, rows, kept))
         self.samples = self.samples + batch
-        self.neuron_updates = self.neuron_updates + batch * steps * sum(r.output.shape[-1] for r in records)
+        self.neuron_updates = self.neuron_updates + updates
 
     def compute(self) -> SynOpsCounts:
         """The counts so far, per sample.
@@ -143,33 +138,52 @@ class SynOps(Metric):
         samples = int(self.samples)
         if samples == 0:
             raise ConfigurationError("SynOps.compute() before any update; count at least one batch.")
-        by_connection: dict[str, int] = {}
-        by_layer: dict[str, int] = {}
         by_kind = dict.fromkeys(_KINDS, 0)
-        spikes: dict[str, int] = {}
-        macs = 0
-        for key, (events, analog) in zip(_decode(self.names), self.table.tolist(), strict=False):
+        by_layer: dict[str, int] = {}
+        layers: dict[str, list[int]] = {}
+        spiking: list[str] = []
+        connections: dict[str, list[int]] = {}
+        stored: dict[str, list[int]] = {}
+        table, kept = self.table.tolist(), self.stored.tolist()
+        for key, row, at_most in zip(_decode(self.names), table, kept, strict=False):
             kind, layer, name = key.split(_SEPARATOR)
-            if kind == "spikes":
-                spikes[name] = events + analog
+            if kind in (_SPIKING, _GRADED):
+                layers[name] = row
+                spiking += [name] if kind == _SPIKING else []
                 continue
-            by_connection[name] = events
-            by_layer[layer] = by_layer.get(layer, 0) + events
-            by_kind[kind] += events
-            macs += analog
+            connections[name], stored[name] = row, at_most
+            by_layer[layer] = by_layer.get(layer, 0) + row[0]
+            by_kind[kind] += row[0]
 
         def per_sample(counts: dict[str, int]) -> dict[str, float]:
             return {key: count / samples for key, count in counts.items()}
 
+        def column(rows: dict[str, list[int]], at: int) -> dict[str, float]:
+            return per_sample({name: row[at] for name, row in rows.items()})
+
+        def total(at: int) -> float:
+            return sum(row[at] for row in connections.values()) / samples
+
+        outputs = {name: layers[name] for name in spiking}
         return SynOpsCounts(
             samples=samples,
-            total=sum(by_connection.values()) / samples,
+            total=total(0),
             by_layer=per_sample(by_layer),
             by_kind=per_sample(by_kind),
-            by_connection=per_sample(by_connection),
-            macs=macs / samples,
+            by_connection=column(connections, 0),
+            macs=total(2),
             neuron_updates=int(self.neuron_updates) / samples,
-            spikes=per_sample(spikes),
+            spikes=per_sample({name: row[0] + row[2] for name, row in outputs.items()}),
+            active_updates=column(layers, 3),
+            updates=column(layers, 5),
+            events=column(connections, 3),
+            messages=column(connections, 4),
+            slots=column(connections, 5),
+            macs_by_connection=column(connections, 2),
+            total_graded=total(1),
+            nonzero_outputs=column(outputs, 4),
+            synapses={name: at_most[0] for name, at_most in stored.items()},
+            weights={name: (at_most[1], at_most[2]) for name, at_most in stored.items()},
         )
 
     def set_dtype(self, dst_type: str | torch.dtype) -> "SynOps":
@@ -186,7 +200,7 @@ class SynOps(Metric):
             kind, layer, name = key.split(_SEPARATOR)
             for known in self._rows:
                 other_kind, other_layer, other_name = known.split(_SEPARATOR)
-                if other_name == name and (other_kind == "spikes") == (kind == "spikes"):
+                if other_name == name and (other_kind in _KINDS) == (kind in _KINDS):
                     raise ConfigurationError(
                         f"two connections are called {name!r}: {other_kind} of {other_layer!r} and {kind} of {layer!r}; "
                         "count one network per metric, or reset() between two."
@@ -214,53 +228,31 @@ def _decode(names: Tensor) -> list[str]:
     return [text.decode() for text in texts if text]
 
 
-def _put(counts: dict[str, Tensor], key: str, events: Tensor, analog: Tensor) -> None:
-    if key in counts:
+def _put(counts: dict[str, list[Tensor]], key: str, row: list[Tensor], shared: bool) -> None:
+    if key in counts and not shared:
         raise ConfigurationError(
             f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
-            "(layer.run(x, name=...))."
+            "(layer.run(x, name=...)), or say that they share their weights (shared=True)."
         )
-    counts[key] = torch.stack([events, analog])
+    before = counts.get(key)
+    counts[key] = row if before is None else [a + b for a, b in zip(before, row, strict=True)]
 
 
-def _operations(connection: Connection) -> tuple[Tensor, Tensor]:
-    """Synaptic operations and MACs of one connection, summed over the batch; int64 scalars."""
-    activity, weight = connection.activity.detach(), connection.weight.detach()
-    if activity.ndim != 3 or weight.ndim != 2 or activity.shape[-1] != weight.shape[-1]:
-        raise ShapeError(
-            f"{connection.name}: activity {list(activity.shape)} and weight {list(weight.shape)} do not fit; "
-            "[B, T, N_pre] and [N_post, N_pre] are expected."
-        )
-    fan_out = (weight != 0).sum(dim=0)
-    events, analog = _events(activity, connection.binary)
-    return (events * fan_out).sum(), (analog * fan_out).sum()
+def _of_connection(connection: Connection, leaving: Tensor, tallies: Tallies) -> list[Tensor]:
+    """The row of a connection, summed over the batch."""
+    tally = tallies.of(connection.activity, connection.binary)
+    slots = torch.tensor(connection.activity.numel(), device=leaving.device)
+    sent = tally.whole.sum() + tally.analog.sum()
+    macs, once = (tally.analog * leaving).sum(), (tally.whole * leaving).sum()
+    return [(tally.events * leaving).sum(), once, macs, tally.events.sum(), sent, slots]
 
 
-def _events(activity: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
-    """Events and analog elements of each presynaptic neuron, summed over batch and time; int64 [N_pre]."""
-    none = torch.zeros(activity.shape[-1], dtype=torch.int64, device=activity.device)
-    if not activity.numel():
-        return none, none
-    if not activity.is_floating_point():
-        return activity.to(torch.int64).abs().sum(dim=(0, 1)), none
-    if binary:
-        return _sum_whole(activity), none
-    magnitude = activity if bool(activity.amin() >= 0) else activity.abs()
-    if _whole(magnitude):
-        return _sum_whole(magnitude), none
-    whole = magnitude.frac() == 0
-    return _sum_whole(torch.where(whole, magnitude, 0.0)), (~whole).sum(dim=(0, 1))
-
-
-def _whole(magnitude: Tensor, samples: int = 16) -> bool:
-    """Whether all numbers >= 0 are whole; some samples at a time, so that the work space stays small and warm."""
-    # frac is 0 for whole numbers and NaN for what is not finite: one pass and a maximum, where == and all() take four.
-    return all(bool(part.frac().amax() == 0) for part in magnitude.split(samples))
-
-
-def _sum_whole(counts: Tensor) -> Tensor:
-    """The sum of whole numbers >= 0 over batch and time as int64, exact: in float32 where no sum can leave its range."""
-    total = counts.sum(dim=(0, 1), dtype=torch.float32)
-    if total.numel() and not float(total.max()) < _EXACT:
-        total = counts.sum(dim=(0, 1), dtype=torch.float64)
-    return total.to(torch.int64)
+def _of_layer(record: LayerRecord, slots: int, tallies: Tallies) -> list[Tensor]:
+    """The row of a layer's neurons, summed over the batch."""
+    active = active_updates(record.connections, record.bias, record.output, tallies)
+    none, possible = torch.zeros_like(active), torch.full_like(active, slots)
+    if not record.spiking:
+        return [none, none, none, active, none, possible]
+    tally = tallies.of(record.output, record.binary)
+    analog = tally.analog.sum()
+    return [tally.events.sum(), none, analog, active, tally.whole.sum() + analog, possible]
