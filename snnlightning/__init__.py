@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
     from .encoders import Latency, Rate
-    from .layers import SpikingLayer, SpikingNetwork
+    from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
     from .metrics import SynOps
     from .neurons import IF, LI, LIF, CubaLI, CubaLIF
     from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
     "encoders": ("Latency", "Rate"),
-    "layers": ("SpikingLayer", "SpikingNetwork"),
+    "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
     "metrics": ("SynOps",),
     "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
     "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
@@ -44,6 +44,7 @@ __all__ = [
     "DigitsDataModule",
     "Gaussian",
     "IF",
+    "IntegerWeights",
     "LI",
     "LIF",
     "LastStep",
@@ -52,6 +53,7 @@ __all__ = [
     "MaxOverTime",
     "MeanOverTime",
     "PopulationUpperBound",
+    "Quantization",
     "RandmanDataModule",
     "Rate",
     "Sigmoid",
@@ -72,6 +74,8 @@ __all__ = [
     "Triangle",
     "UpperBound",
     "__version__",
+    "integer_weights",
+    "quantize",
 ]
 
 

@@ -1,6 +1,8 @@
-"""Layers: modules that own weights and call scan, and the networks made of them."""
+"""Layers: modules that own weights and call scan, the networks made of them, and their precision on a chip."""
 
+from .quantization import Quantization
+from .quantizing import IntegerWeights, integer_weights, quantize
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
-__all__ = ["SpikingLayer", "SpikingNetwork"]
+__all__ = ["IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"]

@@ -12,7 +12,8 @@ from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS, scan
 from ..surrogates import AbstractSurrogate, SuperSpike
-from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, State
+from ..typing import Coefficients, Connection, ConnectionKind, LayerRecord, NeuronLike, SpikeFunction, State
+from .quantization import Quantization, QuantizeMode
 
 __all__ = ["SpikingLayer"]
 
@@ -38,6 +39,8 @@ class SpikingLayer(nn.Module):
         backend: passed to :func:`snnlightning.scan.scan`.
         initializer: fills ``w_in``; ``ScaledNormal()`` when None.
         rec_initializer: fills ``w_rec``; as ``initializer`` when None.
+        quantization: precision of a chip at which the layer runs; float when None. The parameters stay float.
+        quantize: ``aware``: at every call, straight through; ``after``: in ``eval()`` mode only.
 
     Raises:
         ConfigurationError: sizes below 1, a readout neuron with recurrence or a surrogate, an unknown backend.
@@ -63,6 +66,8 @@ class SpikingLayer(nn.Module):
         backend: str = "auto",
         initializer: Initializer | None = None,
         rec_initializer: Initializer | None = None,
+        quantization: Quantization | None = None,
+        quantize: QuantizeMode = "aware",
     ) -> None:
         super().__init__()
         if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
@@ -82,6 +87,7 @@ class SpikingLayer(nn.Module):
         self.recurrent, self.backend = recurrent, backend
         self.initializer = initializer or ScaledNormal()
         self.rec_initializer = rec_initializer or self.initializer
+        self.set_quantization(quantization, quantize)
         self.w_in = nn.Parameter(torch.empty(out_features, in_features))
         self.w_rec = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
@@ -110,6 +116,16 @@ class SpikingLayer(nn.Module):
                         raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
                     parameter = cast(Tensor, getattr(self, f"log_{name}"))
                     parameter.copy_(torch.tensor(value, dtype=torch.float64).log().expand_as(parameter))
+
+    def set_quantization(self, quantization: Quantization | None, mode: QuantizeMode = "aware") -> None:
+        """Run at this precision from now on, or in float again; see :func:`snnlightning.layers.quantize`."""
+        if quantization is not None and not isinstance(quantization, Quantization):
+            raise ConfigurationError(
+                f"quantization is {quantization!r}; a record such as Quantization(weight_bits=8) is expected."
+            )
+        if mode not in ("aware", "after"):
+            raise ConfigurationError(f"quantize is {mode!r}; it must be one of aware, after.")
+        self.quantization, self.quantize_mode = quantization, mode
 
     def taus_ms(self) -> dict[str, Tensor]:
         """The learned time constants in ms, by field name; empty when none is learned."""
@@ -143,17 +159,24 @@ class SpikingLayer(nn.Module):
             binary: whether x is known to hold spikes only (it does when it is a spiking layer's output).
         """
         # Read once: a parametrisation computes the weight each time, and the record must hold what was used.
-        w_in, w_rec = self.w_in, self.w_rec
+        weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
+        neuron: NeuronLike = self.neuron
+        coefficients: Coefficients = self.neuron.coefficients(self.taus_ms())
+        if (quantization := self.quantization) is not None and (self.quantize_mode == "aware" or not self.training):
+            rounded = quantization.rounded(*weights)
+            weights = rounded.w_in, rounded.w_rec, rounded.bias
+            neuron, coefficients = quantization.neuron(neuron, rounded.scale), quantization.coefficients(coefficients)
+        w_in, w_rec, bias = weights
         try:
             trace = scan(
-                self.neuron,
+                neuron,
                 x,
                 w_in,
                 w_rec,
-                bias=self.bias,
+                bias=bias,
                 state=state,
                 spike=self.surrogate,
-                coefficients=self.neuron.coefficients(self.taus_ms()),
+                coefficients=coefficients,
                 potentials=potentials,
                 backend=self.backend,
             )
@@ -178,4 +201,7 @@ class SpikingLayer(nn.Module):
         parts = [f"{self.in_features}, {self.out_features}", f"neuron={self.neuron}"]
         if self.surrogate is not None:
             parts.append(f"surrogate={self.surrogate}")
-        return ", ".join([*parts, f"recurrent={self.recurrent}", f"bias={self.bias is not None}"])
+        parts += [f"recurrent={self.recurrent}", f"bias={self.bias is not None}"]
+        if self.quantization is not None:
+            parts += [str(self.quantization), f"quantize={self.quantize_mode}"]
+        return ", ".join(parts)

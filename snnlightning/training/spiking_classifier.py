@@ -1,6 +1,7 @@
 """SpikingClassifier: the ready-made SpikingModule, built from plain values that fit into a YAML file and a checkpoint."""
 
 import itertools
+from typing import Any, Literal
 
 from ..errors import ConfigurationError
 from ..initializers import ScaledNormal
@@ -46,6 +47,11 @@ class SpikingClassifier(SpikingModule):
         init_gain_rec: the same for the recurrent weights.
         learning_rate: of Adam.
         weight_decay: of Adam.
+        quantization: precision of a chip: a hardware profile by name (``davies2018_loihi``), or the arguments of
+            :class:`snnlightning.layers.Quantization` as a mapping (``{"weight_bits": 4}``, ``profile`` among them); float
+            when None.
+        quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
+            tests and predicts at this precision.
 
     Raises:
         ConfigurationError: values out of range or that contradict each other.
@@ -85,6 +91,8 @@ class SpikingClassifier(SpikingModule):
         init_gain_rec: float = 0.5,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        quantization: str | dict[str, Any] | None = None,
+        quantize: Literal["aware", "after"] = "aware",
     ) -> None:
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
@@ -133,5 +141,7 @@ class SpikingClassifier(SpikingModule):
             regularizers=build_regularizers(regularizers or {}),
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            quantization=quantization,
+            quantize=quantize,
         )
         self.save_hyperparameters()

@@ -15,12 +15,15 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
+from ..layers import Quantization
+from ..layers import quantize as quantize_network
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import SynOps, SynOpsCounts
 from ..regularizers import AbstractRegularizer
 from ..typing import LayerRecord, NetworkOutput
 from ..units import positive
 from ._sample_mean import SampleMean
+from .quantization import build_quantization
 
 __all__ = ["SpikingModule"]
 
@@ -43,6 +46,10 @@ class SpikingModule(L.LightningModule):
         regularizers: penalties on the spikes of the hidden layers (all spiking layers but the last layer).
         learning_rate: of Adam, > 0.
         weight_decay: of Adam, >= 0; not applied to learned time constants.
+        quantization: precision of a chip: a hardware profile by name, :class:`snnlightning.layers.Quantization`, or its
+            arguments as a mapping (``profile`` among them); float when None. What is logged is what holds at this precision.
+        quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
+            tests and predicts at this precision.
 
     Optimizer: Adam by default. Override ``configure_optimizers`` in a subclass, or set ``optimizer:`` and
     ``lr_scheduler:`` in a configuration file (LightningCLI).
@@ -67,6 +74,8 @@ class SpikingModule(L.LightningModule):
         regularizers: Sequence[AbstractRegularizer] = (),
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        quantization: str | dict[str, Any] | Quantization | None = None,
+        quantize: Literal["aware", "after"] = "aware",
     ) -> None:
         super().__init__()
         if num_classes < 2:
@@ -74,6 +83,9 @@ class SpikingModule(L.LightningModule):
         if not 0.0 <= weight_decay < math.inf:
             raise ConfigurationError(f"weight_decay is {weight_decay}; it must be 0 or greater, and finite.")
         self.network = network
+        self.quantization = build_quantization(quantization)
+        if self.quantization is not None:
+            quantize_network(network, self.quantization, quantize)
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
         self.regularizers = tuple(regularizers)
