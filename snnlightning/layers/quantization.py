@@ -77,9 +77,9 @@ class Quantization:
     2013, arXiv:1308.3432 (straight through).
 
     Example:
-        >>> w = torch.tensor([[0.7, -0.3, 0.04, 0.0]])
-        >>> Quantization(weight_bits=4).rounded(w).w_in  # s = 0.1, q = 7
-        tensor([[ 0.7000, -0.3000,  0.0000,  0.0000]])
+        >>> w = torch.tensor([[0.875, -0.3, 0.06, 0.0]])
+        >>> Quantization(weight_bits=4).rounded(w).w_in  # q = 7, s = 1/8
+        tensor([[ 0.8750, -0.2500,  0.0000,  0.0000]])
     """
 
     weight_bits: int = 8

@@ -72,7 +72,7 @@ def integer_weights(layer: SpikingLayer) -> IntegerWeights:
         >>> from snnlightning.neurons import LIF
         >>> layer = SpikingLayer(1, 2, neuron=LIF(), quantization=Quantization(weight_bits=4))
         >>> with torch.no_grad():
-        ...     _ = layer.w_in.copy_(torch.tensor([[0.7], [-0.22]]))
+        ...     _ = layer.w_in.copy_(torch.tensor([[0.875], [-0.3]]))
         >>> integer_weights(layer).w_in.flatten().tolist()
         [7, -2]
     """
