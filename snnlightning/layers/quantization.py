@@ -8,11 +8,11 @@
 
 ``round`` goes to the nearest whole number, ties to the even one. All weights that arrive at the same neurons, w_in and
 w_rec, share one s: they are added to the same state, whose integers must mean the same for both (the quantiser of Xylo's
-own tools does so: Rockpool 3, ``global_quantize`` and, per neuron, ``channel_quantize``). The state is an integer of the
+own tools does so: Rockpool, ``global_quantize`` and, per neuron, ``channel_quantize``). The state is an integer of the
 same unit, shifted left by f bits when the weights are added to it (6 bits and a weight exponent on Loihi, a weight shift on
 Xylo). s is kept short, to ``weight_bits + 1`` significant bits: then whole multiples of it, and their sums, are exact in
-float32 up to 2^(23 - weight_bits) s for up to 12 bits, in whatever order they are added; neither the batch size nor the
-device decides on which side of a tie a sum falls. Quantising twice is quantising once.
+float32 up to 2^(23 - weight_bits) s (at 8 bits 256 of the largest weight, at 9 bits 64), in whatever order they are added;
+neither the batch size nor the device decides on which side of a tie such a sum falls. Quantising twice is quantising once.
 
 Gradient, straight through (Bengio et al. 2013; Jacob et al. 2018): d(rounded)/dx := 1 where |x| <= (Q + 1/2) LSB, and 0
 where the number was clipped. s is a constant of the backward pass.
@@ -38,8 +38,9 @@ QuantizeMode = Literal["aware", "after"]
 """aware: training runs on the grid as well, straight through; after: only what runs in ``eval()`` mode does."""
 
 _HEADROOM_BITS = 8
-_CANDIDATES = 40
-"""Scales that ``scale="mse"`` tries: 4/40 to 40/40 of the largest weight."""
+_COARSE = tuple(tenths / 10.0 for tenths in range(9, 0, -1))
+_FINE = (-0.075, -0.05, -0.025, 0.025, 0.05, 0.075)
+"""Parts of the largest weight that ``scale="mse"`` tries beside 1, and then around the best of them."""
 
 
 class RoundedWeights(NamedTuple):
@@ -66,9 +67,9 @@ class Quantization:
             max(0, state_bits - weight_bits - 8), so that the state has room for 256 of the largest weight.
         decay_bits: d, bits of a decay after the point (Loihi: 12), 1 to 24; None leaves the decays alone.
         per_channel: whether each neuron has its own s, from the weights that arrive at it; else one per layer.
-        scale: ``max``: s from the largest weight, nothing is clipped; ``mse``: of 37 scales between a tenth of that and
-            that, the one with the least Σ(w - s k)²; it clips the largest weights, which then get no gradient. Better at
-            few bits, and slower.
+        scale: ``max``: s from the largest weight, nothing is clipped; ``mse``: a smaller one where that lowers
+            Σ(w - s k)², found to a fortieth of the largest weight; it clips the largest weights, which then get no gradient.
+            Better at few bits, and slower.
 
     Raises:
         ConfigurationError: a width out of range.
@@ -90,7 +91,7 @@ class Quantization:
     scale: Literal["max", "mse"] = "max"
 
     def __post_init__(self) -> None:
-        if self.weight_bits == 1:
+        if self.weight_bits == 1 and self.weight_bits is not True:
             raise ConfigurationError(
                 "weight_bits is 1; symmetric integers of 1 bit hold nothing but 0. Use at least 2: -1, 0 and 1."
             )
@@ -180,14 +181,20 @@ class Quantization:
         if self.per_channel:
             row = weights.abs().amax(dim=-1, keepdim=True)
             largest = torch.where(row > tiny, row, largest)
-        scale = self._short(largest / self.largest_weight)
-        if self.scale == "mse":
-            error = self._error(weights, scale)
-            for part in range(_CANDIDATES - 1, _CANDIDATES // 10 - 1, -1):
-                other = self._short(largest * part / (_CANDIDATES * self.largest_weight))
-                others = self._error(weights, other)
-                scale, error = torch.where(others < error, other, scale), torch.minimum(others, error)
-        return scale
+        scale = largest / self.largest_weight
+        return self._short(scale if self.scale == "max" else scale * self._best_part(weights, scale))
+
+    def _best_part(self, weights: Tensor, scale: Tensor) -> Tensor:
+        """How much smaller the scale should be for the least error, coarse and then fine; 1 when nothing is better."""
+        part = torch.ones_like(scale)
+        error = self._error(weights, self._short(scale))
+        for centre, offsets in ((torch.zeros_like(part), _COARSE), (None, _FINE)):
+            around = part if centre is None else centre
+            for offset in offsets:
+                other = (around + offset).clamp(max=1.0)
+                others = self._error(weights, self._short(scale * other))
+                part, error = torch.where(others < error, other, part), torch.minimum(others, error)
+        return part
 
     def _error(self, weights: Tensor, scale: Tensor) -> Tensor:
         """Σ(w - s k)² over the layer, or over each row."""
