@@ -296,7 +296,11 @@ def test_fit_takes_a_precision_for_a_ready_model_and_for_one_by_parts(
     small = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
     config = str(ROOT / "configs" / "experiments" / f"{name}.yaml")
     seen = []
-    monkeypatch.setattr(SpikingModule, "on_fit_end", lambda self, seen=seen: seen.extend([self]), raising=False)
+
+    def keep(model: SpikingModule) -> None:
+        seen.append(model)
+
+    monkeypatch.setattr(SpikingModule, "on_fit_end", keep)
     assert main(["fit", "--config", config, "--trainer.enable_progress_bar=false", *small, *arguments]) == 0
     (model,) = seen
     assert model.quantization.weight_bits == weight_bits
