@@ -5,15 +5,20 @@ scope, a kind of evidence and a source (one TOML file per source), and ``validat
 """
 
 from .band import Band
+from .baselines import YARDSTICKS, Baseline, baselines, quantised_bits
 from .counts import Counts, CountsLike
 from .estimate import Estimate, estimate
+from .kernel import Kernel
+from .layer_cost import LayerCost
 from .limits import Misfit
 from .loading import available, load, parse
 from .memory import memory_prices, sram_pj
-from .network import Layer, Network, Synapses
-from .placement import Core, Placement, Traffic, place
+from .network import Network
+from .placement import Core, Placement, place
 from .profile import Coefficient, Limit, Profile
+from .synapses import Layer, Synapses
 from .terms import Term
+from .traffic import Traffic
 from .validation import Measured, validate
 from .vocabulary import COEFFICIENTS, LIMITS
 
@@ -31,7 +36,13 @@ __all__ = [
     "Network",
     "Layer",
     "Synapses",
+    "Kernel",
     "Estimate",
+    "baselines",
+    "Baseline",
+    "YARDSTICKS",
+    "quantised_bits",
+    "LayerCost",
     "Term",
     "Band",
     "Misfit",

@@ -15,19 +15,23 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, unknown_name
 from ..units import positive
 from .band import Band
 from .counts import Counts
+from .latency import step_latency_ns
+from .layer_cost import LayerCost, costs_by_layer
 from .limits import Misfit, check
 from .loading import load
 from .memory import Flow
-from .placement import Placement, place, step_latency_ns, traffic
+from .placement import Placement, place
 from .profile import Profile
-from .terms import UJ_PER_PJ, Term, terms_of
+from .terms import Term, terms_of
+from .traffic import traffic
 
 __all__ = ["Estimate", "estimate"]
 
+QUANTITIES = ("priced_uj", "all_in_uj", "dynamic_uj", "static_uj", "host_uj", "latency_ms")
 _NEED_DT = ("real-time", "accelerated")
 
 
@@ -43,6 +47,7 @@ class Estimate:
         host_uj: what the processors beside the cores cost meanwhile, waiting.
         latency_ms: time per sample.
         terms: summands of the dynamic (or all-in) energy.
+        by_layer: what each layer did and what it costs; inputs first.
         placement: where the neurons are; None when the profile does not say how large cores are.
         walls: limits that more chips do not lift.
         budgets: limits that more chips or more time lift.
@@ -59,6 +64,7 @@ class Estimate:
     host_uj: Band | None
     latency_ms: Band | None
     terms: tuple[Term, ...]
+    by_layer: tuple[LayerCost, ...]
     placement: Placement | None
     walls: tuple[Misfit, ...]
     budgets: tuple[Misfit, ...]
@@ -75,24 +81,43 @@ class Estimate:
         return None if self.unchecked else True
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it does not fit, one sentence each; walls first. Empty when nothing that was checked is passed."""
+        walls = (f"{misfit}: more chips do not help." for misfit in self.walls)
+        return (*walls, *(f"{misfit}: more chips or more time do." for misfit in self.budgets))
+
+    @property
     def priced_uj(self) -> Band | None:
         """The sum of what is priced; what is missing from it is in ``not_priced``."""
         parts = [part for part in (self.all_in_uj, self.dynamic_uj, self.static_uj, self.host_uj) if part is not None]
         return Band.sum(parts) if parts else None
 
+    def nominal(self, quantity: str) -> float:
+        """One of the energies or the latency as a number, for those who cannot go on without it.
+
+        Args:
+            quantity: priced_uj, all_in_uj, dynamic_uj, static_uj, host_uj or latency_ms.
+
+        Raises:
+            UnknownNameError: no such quantity.
+            ConfigurationError: the profile does not price it; the message says what is missing.
+        """
+        if quantity not in QUANTITIES:
+            raise unknown_name("quantity of an estimate", quantity, QUANTITIES)
+        band: Band | None = getattr(self, quantity)
+        if band is None:
+            gaps = "; ".join(self.not_priced) or (f"contained in {QUANTITIES[0]}" if self.all_in_uj else "no price")
+            raise ConfigurationError(f"{self.profile} gives no {quantity}: {gaps}.")
+        return band.nominal
+
     @property
     def by_layer_uj(self) -> dict[str, Band]:
         """The terms by layer: operations where they end, messages where they start."""
-        layers: dict[str, list[Band]] = {}
-        for term in self.terms:
-            for layer, count in term.by_layer.items():
-                layers.setdefault(layer, []).append(term.price_pj.times(count).times(UJ_PER_PJ))
-        return {layer: Band.sum(bands) for layer, bands in layers.items()}
+        return {cost.layer: cost.energy_uj for cost in self.by_layer if cost.energy_uj is not None}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they go into JSON."""
-        energies = ("all_in_uj", "dynamic_uj", "static_uj", "host_uj", "priced_uj", "latency_ms")
-        bands: dict[str, Band | None] = {name: getattr(self, name) for name in energies}
+        bands: dict[str, Band | None] = {name: getattr(self, name) for name in QUANTITIES}
         return {
             "profile": self.profile,
             **{name: None if band is None else band._asdict() for name, band in bands.items()},
@@ -100,9 +125,10 @@ class Estimate:
                 {"name": t.name, "count": t.count, "price_pj": t.price_pj._asdict(), "energy_uj": t.energy_uj._asdict()}
                 for t in self.terms
             ],
-            "by_layer_uj": {layer: band._asdict() for layer, band in self.by_layer_uj.items()},
+            "by_layer": [cost.as_dict() for cost in self.by_layer],
             "cores": None if self.placement is None else len(self.placement.cores),
             "fits": self.fits,
+            "reasons": list(self.reasons),
             "walls": [str(misfit) for misfit in self.walls],
             "budgets": [str(misfit) for misfit in self.budgets],
             **{name: list(getattr(self, name)) for name in ("unchecked", "not_priced", "notes", "sources")},
@@ -181,6 +207,7 @@ def estimate(
         host_uj=host,
         latency_ms=time_ms,
         terms=tuple(terms),
+        by_layer=costs_by_layer(counts, terms, placement),
         placement=placement,
         walls=tuple(walls),
         budgets=tuple(budgets),

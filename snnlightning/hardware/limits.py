@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from .counts import Counts
-from .network import INPUT, Network
+from .network import Network
 from .placement import Placement
 from .profile import Profile
 from .vocabulary import LIMITS
@@ -29,7 +29,7 @@ class Misfit:
 
     def __str__(self) -> str:
         meaning = LIMITS[self.name].meaning if self.name in LIMITS else "time of a step, in us"
-        return f"{self.name} {self.needed:g} > {self.limit:g} ({meaning})"
+        return f"{self.name} {self.needed:,.10g} > {self.limit:,.10g} ({meaning})"
 
 
 def check(
@@ -66,17 +66,26 @@ def _needs(network: Network, profile: Profile, placement: Placement | None) -> I
     yield "inputs", network.inputs
     yield "outputs", network.layers[-1].neurons
     yield "recurrent_connections", sum(matrix.source == matrix.target for matrix in network.synapses)
-    yield "weight_bits", network.weight_bits
+    yield "weight_bits", max(map(network.bits_of, network.synapses), default=network.weight_bits)
     yield "neurons", network.neurons
     yield "hidden_neurons", network.neurons - network.layers[-1].neurons
     yield "synapses", network.synapses_total
+    yield "layers", len(network.layers)
+    yield "destinations", max(_destinations(network, layer.name) for layer in network.layers)
+    kernels = [matrix.kernel for matrix in network.synapses if matrix.kernel is not None]
+    yield "kernel_taps", max((tap for kernel in kernels for tap in kernel.taps), default=1)
+    yield "places", max((place for kernel in kernels for place in kernel.places), default=1)
+    yield "channels", max(_channels(network, layer.name) for layer in network.layers)
     if placement is not None:
         yield "cores", len(placement.cores)
-        yield "out_axons_per_core", max(_out_axons(network, placement))
+        yield "out_axons_per_core", max(placement.out_axons.values())
 
 
-def _out_axons(network: Network, placement: Placement) -> Iterator[int]:
-    for core in placement.cores:
-        targets = {matrix.target for matrix in network.synapses if matrix.source == core.layer}
-        if core.layer != INPUT:
-            yield core.neurons * sum(len(placement.of(target)) for target in targets)
+def _destinations(network: Network, source: str) -> int:
+    return len({matrix.target for matrix in network.synapses if matrix.source == source})
+
+
+def _channels(network: Network, layer: str) -> int:
+    """Channels of a layer; a layer without places has one per neuron."""
+    kernels = [matrix.kernel for matrix in network.into(layer) if matrix.kernel is not None]
+    return max((kernel.channels_out for kernel in kernels), default=network.size(layer))

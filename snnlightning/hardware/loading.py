@@ -4,6 +4,7 @@ A file ``<author><year>_<chip>.toml`` in this folder is a profile of that name; 
 well. The names of coefficients and limits are those of ``vocabulary``; anything else is refused.
 """
 
+import functools
 import math
 import tomllib
 from collections.abc import Mapping
@@ -42,6 +43,16 @@ def load(name: str | Path) -> Profile:
     file = Path(name) if str(name).endswith(".toml") else _FOLDER / f"{name}.toml"
     if not file.is_file():
         raise unknown_name("hardware profile", str(name), available())
+    # Files of one's own may change while a process runs; those of the package do not.
+    return _read_once(file) if file.parent == _FOLDER else _read(file)
+
+
+@functools.cache
+def _read_once(file: Path) -> Profile:
+    return _read(file)
+
+
+def _read(file: Path) -> Profile:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@
     mac    = mul_int8 + add_int8 + e_w
 
 ``row`` accumulates whole rows beside the memory, ``scatter`` touches each potential at each event and makes up the leak
-there, so that a step costs no access. Widths of state (16 bits) and address (32 bits) and the 32-bit leak are our choice:
+there, so that a step costs no access. A kernel is stored once. Widths of state (16 bits) and address (32 bits) and the 32-bit leak are our choice:
 the sources price parts only, and these widths agree with the worked example of the tests, which does not state its own.
 Sizes below the smallest published memory cost as much as that one.
 """
@@ -25,7 +25,6 @@ __all__ = ["Flow", "memory_prices", "sram_pj"]
 Flow = Literal["row", "scatter"]
 
 _WORD_BITS = 64
-_STATE_BITS = 16
 _ADDRESS_BITS = 32
 _KIB = 1024.0
 
@@ -56,10 +55,13 @@ def memory_prices(profile: Profile, network: Network | None, flow: Flow) -> dict
         raise ConfigurationError(f"{profile.name} prices memory by its size; give Counts a network.")
     if flow not in ("row", "scatter"):
         raise ConfigurationError(f"flow is {flow!r}; row or scatter is expected.")
-    weights = sram_pj(profile, network.synapses_total * network.weight_bits / 8)
-    e_w = weights.times(network.weight_bits / _WORD_BITS)
+    size_bits = network.weight_memory_bits
+    weights = sram_pj(profile, size_bits / 8)
+    # Where widths differ: the mean of the stored ones.
+    stored = sum(network.weights_of(matrix) for matrix in network.synapses)
+    e_w = weights.times((size_bits / stored if stored else network.weight_bits) / _WORD_BITS)
     e_a = weights.times(_ADDRESS_BITS / _WORD_BITS)
-    e_s = sram_pj(profile, network.neurons * _STATE_BITS / 8).times(_STATE_BITS / _WORD_BITS)
+    e_s = sram_pj(profile, network.neurons * network.state_bits / 8).times(network.state_bits / _WORD_BITS)
     add, mul = _part(profile, "add_int8_pj"), _part(profile, "mul_int8_pj")
     leak = [_part(profile, "mul_int32_pj"), _part(profile, "add_int32_pj").times(2)]
     return {

@@ -1,23 +1,36 @@
-"""Placement: which neurons go to which core, and the messages and hops that follow.
+"""Placement: which neurons go to which core.
 
-Every layer has cores of its own; its neurons are spread evenly over the smallest number of cores that holds them:
+Every layer has cores of its own; its neurons are spread evenly over the smallest number of cores that holds them. A core with
+n neurons of a layer needs, summed over the weights that end there,
 
-    n <= neurons_per_core     and     fan_in * ceil_to_word(n * weight_bits + overhead) <= synapse_memory_bits
+    n                                                           <= neurons_per_core
+    axons(n)      sources that reach one of the n               <= in_axons_per_core
+    memory(n)                                                   <= synapse_memory_bits
+    n * cores that hold a target                                <= out_axons_per_core
 
-(a dense layer: every core stores one row of n weights for each source). Where a chip sends inputs from cores
-(``input_cores``), they have cores of their own. Cores fill tiles in the order of the layers; tiles lie row by row in a square. A spike is one message to each core that holds a
-target, and travels |dx| + |dy| tiles; inputs from outside travel none. One neuron that does not fit a core is a wall; too many cores are a budget.
+    dense:   axons = sources,                 memory = axons * words(n * weight_bits + overhead)
+    sparse:  axons = min(sources, n fan_in),  memory = synapses * (weight_bits + index_bits) + axons * (overhead + word - 1)
+    kernel:  axons = sources of n neurons that lie side by side (``Kernel.sources``), memory as sparse
+
+where words() fills whole words, sparse rows are never larger than dense ones, and every synapse of a kernel is stored: no
+profile here lets places share weights (``shared_kernels``: then a core stores the kernel once). Both are bounds from above.
+Where a chip sends inputs from cores (``input_cores``), they have cores of their own. Cores fill tiles in the order of the
+layers; tiles lie row by row in a square. One neuron that does not fit a core is a wall; too many cores are a budget.
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 
-from .band import Band
-from .counts import Counts
-from .network import INPUT, Network
+from .network import Network
 from .profile import Profile
+from .synapses import INPUT, Layer, Synapses
 
-__all__ = ["Core", "Placement", "Traffic", "place", "step_latency_ns", "traffic"]
+__all__ = ["Core", "Placement", "axons_of", "matrix_kind", "place"]
+
+_ROUNDS = 16
+"""Of splitting cores that have too many destinations; each split makes more destinations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,26 +51,28 @@ class Placement:
         cores: in the order of the layers, inputs first.
         tiles: tiles in use.
         memory_bits: synapse memory in use, by layer, on its fullest core; empty when the profile has none.
+        in_axons: sources that reach a core, by layer, on its fullest core.
+        out_axons: destinations of the neurons of a core, by layer, on its fullest core.
         too_large: layers of which not even one neuron fits the memory of a core.
     """
 
     cores: tuple[Core, ...]
     tiles: int
     memory_bits: dict[str, int]
+    in_axons: dict[str, int]
+    out_axons: dict[str, int]
     too_large: tuple[str, ...]
 
     def of(self, layer: str) -> tuple[Core, ...]:
         """The cores of a layer."""
-        return tuple(core for core in self.cores if core.layer == layer)
+        return self._by_layer.get(layer, ())
 
-
-@dataclasses.dataclass(frozen=True)
-class Traffic:
-    """Messages and hops per sample, by the layer that sends them."""
-
-    messages: dict[str, float]
-    hops_ew: dict[str, float]
-    hops_ns: dict[str, float]
+    @functools.cached_property
+    def _by_layer(self) -> dict[str, tuple[Core, ...]]:
+        cores: dict[str, list[Core]] = {}
+        for core in self.cores:
+            cores.setdefault(core.layer, []).append(core)
+        return {layer: tuple(there) for layer, there in cores.items()}
 
 
 def place(network: Network, profile: Profile) -> Placement | None:
@@ -65,21 +80,25 @@ def place(network: Network, profile: Profile) -> Placement | None:
     per_core = profile.limit("neurons_per_core")
     if per_core is None:
         return None
-    memory: dict[str, int] = {}
+    capacity, axons = profile.limit("synapse_memory_bits"), profile.limit("in_axons_per_core")
     too_large = []
-    split: list[tuple[str, int]] = []
-    if profile.limit("input_cores"):
-        split += _spread(INPUT, network.inputs, math.ceil(network.inputs / per_core))
+    parts: dict[str, int] = {INPUT: math.ceil(network.inputs / per_core)} if profile.limit("input_cores") else {}
     for layer in network.layers:
-        parts = math.ceil(layer.neurons / per_core)
-        capacity = profile.limit("synapse_memory_bits")
+        name = layer.name
+        at_least = parts[name] = math.ceil(layer.neurons / per_core)
+        if axons is not None and _axons(network, name, 1) <= axons:
+            parts[name] = _fewest(layer, at_least, functools.partial(_axons, network, name), axons)
         if capacity is not None:
-            fits = [k for k in range(parts, layer.neurons + 1) if _memory(network, profile, layer.name, k) <= capacity]
-            if not fits:
-                too_large.append(layer.name)
-            parts = fits[0] if fits else layer.neurons
-            memory[layer.name] = _memory(network, profile, layer.name, parts)
-        split += _spread(layer.name, layer.neurons, parts)
+            if _memory(network, profile, name, 1) > capacity:
+                too_large.append(name)
+                parts[name] = layer.neurons
+            else:
+                memory = functools.partial(_memory, network, profile, name)
+                parts[name] = _fewest(layer, parts[name], memory, capacity)
+    if (most := profile.limit("out_axons_per_core")) is not None:
+        _split_for_destinations(network, parts, most)
+    split = [piece for name, count in parts.items() for piece in _spread(name, network.size(name), count)]
+    largest = {layer.name: math.ceil(layer.neurons / parts[layer.name]) for layer in network.layers}
     per_tile = profile.limit("cores_per_tile") or 1
     tiles = math.ceil(len(split) / per_tile)
     width = math.ceil(math.sqrt(tiles))
@@ -87,80 +106,90 @@ def place(network: Network, profile: Profile) -> Placement | None:
         Core(name, neurons, (k // per_tile) % width, (k // per_tile) // width)
         for k, (name, neurons) in enumerate(split)
     )
-    return Placement(cores, tiles, memory, tuple(too_large))
+    return Placement(
+        cores,
+        tiles,
+        {} if capacity is None else {name: _memory(network, profile, name, n) for name, n in largest.items()},
+        {name: _axons(network, name, n) for name, n in largest.items()},
+        {
+            name: math.ceil(math.ceil(network.size(name) / count) * _reach(network, parts, name))
+            for name, count in parts.items()
+        },
+        tuple(too_large),
+    )
 
 
-def traffic(counts: Counts, placement: Placement) -> Traffic | None:
-    """Messages and hops, with a layer's spikes spread evenly over its neurons; None when events are not known."""
-    network = counts.network
-    assert network is not None
-    messages: dict[str, float] = {}
-    hops_ew: dict[str, float] = {}
-    hops_ns: dict[str, float] = {}
-    for source in (INPUT, *(layer.name for layer in network.layers)):
-        targets = {matrix.target for matrix in network.synapses if matrix.source == source}
-        if not targets:
+def matrix_kind(network: Network, matrix: Synapses) -> str:
+    """dense, sparse or conv: how a chip stores and reads the weights."""
+    if matrix.kernel is not None:
+        return "conv"
+    full = network.size(matrix.source) * network.size(matrix.target)
+    return "dense" if network.synapses_of(matrix) == full else "sparse"
+
+
+def axons_of(network: Network, matrix: Synapses, neurons: int) -> int:
+    """At most so many sources reach ``neurons`` of the target through these synapses."""
+    sources = min(network.size(matrix.source), neurons * network.fan_in_of(matrix))
+    return sources if matrix.kernel is None else min(sources, matrix.kernel.sources(neurons))
+
+
+def _axons(network: Network, layer: str, neurons: int) -> int:
+    return sum(axons_of(network, matrix, neurons) for matrix in network.into(layer))
+
+
+def _memory(network: Network, profile: Profile, layer: str, neurons: int) -> int:
+    """Bits of synapse memory on a core with so many neurons of a layer."""
+    word, overhead = profile.limit("axon_word_bits") or 1, profile.limit("axon_overhead_bits") or 0
+    index = max(profile.limit("axon_index_bits") or 0, (neurons - 1).bit_length())
+    total = 0
+    for matrix in network.into(layer):
+        bits, axons = network.bits_of(matrix), axons_of(network, matrix, neurons)
+        if matrix.kernel is not None and profile.limit("shared_kernels"):
+            total += network.weights_of(matrix) * bits
             continue
-        events = counts.input_events if source == INPUT else counts.spikes.get(source)
-        if events is None:
-            return None
-        there = [core for target in sorted(targets) for core in placement.of(target)]
-        messages[source] = events * len(there)
-        hops_ew[source] = hops_ns[source] = 0.0
-        for here in placement.of(source):
-            share = events * here.neurons / network.size(source)
-            hops_ew[source] += share * sum(abs(core.x - here.x) for core in there)
-            hops_ns[source] += share * sum(abs(core.y - here.y) for core in there)
-    return Traffic(messages, hops_ew, hops_ns)
+        dense = axons * math.ceil((neurons * bits + overhead) / word) * word
+        synapses = min(neurons * network.fan_in_of(matrix), network.synapses_of(matrix))
+        sparse = synapses * (bits + index) + axons * (overhead + word - 1)
+        total += dense if matrix_kind(network, matrix) == "dense" else min(dense, sparse)
+    return total
 
 
-def step_latency_ns(counts: Counts, profile: Profile, placement: Placement) -> Band | None:
-    """Time of one step on the slowest core, in ns; None when times, or the events that take them, are not known.
-
-    t_step = t_sync + (tiles - 1) t_tile + max(max_core[messages t_msg + synops t_syn],
-                                               max_core[n t_access + active t_update + spikes t_spike])
-
-    Work is taken as even over steps and over the neurons of a layer, so this is the mean step: bursts are slower. Loads of
-    links are not modelled, and MACs have no time: with them, None.
-    """
-    network = counts.network
-    if network is None or profile.price("synop_ns") is None or counts.macs:
-        return None
-    if profile.price("message_ns") is not None and traffic(counts, placement) is None:
-        return None
-
-    def price(name: str) -> Band:
-        return profile.price(name) or Band.exact(0.0)
-
-    work: list[Band] = []
-    active = counts.active / counts.neuron_updates if counts.neuron_updates else 0.0
-    for layer in network.layers:
-        share = max(core.neurons for core in placement.of(layer.name)) / layer.neurons / counts.steps
-        messages = synops = 0.0
-        for matrix in network.synapses:
-            if matrix.target == layer.name:
-                events = counts.input_events if matrix.source == INPUT else counts.spikes.get(matrix.source)
-                messages += (events or 0.0) / counts.steps
-                synops += counts.synops.get(matrix.name, 0.0) * share
-        updates = share * layer.neurons * counts.steps
-        work.append(Band.sum([price("message_ns").times(messages), price("synop_ns").times(synops)]))
-        work.append(
-            Band.sum(
-                [
-                    price("neuron_access_ns").times(updates),
-                    price("neuron_update_ns").times(updates * active),
-                    price("spike_ns").times(counts.spikes.get(layer.name, 0.0) * share),
-                ]
-            )
-        )
-    return Band.sum([price("sync_ns"), price("sync_per_tile_ns").times(placement.tiles - 1), Band.max(work)])
+def _fewest(layer: Layer, at_least: int, need: Callable[[int], int], limit: int) -> int:
+    """The smallest number of cores, from ``at_least`` on, whose fullest one needs no more than the limit; one neuron does."""
+    low, high = at_least, layer.neurons
+    while low < high:
+        middle = (low + high) // 2
+        if need(math.ceil(layer.neurons / middle)) <= limit:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
-def _memory(network: Network, profile: Profile, layer: str, parts: int) -> int:
-    """Bits of synapse memory on the fullest of ``parts`` cores."""
-    word = profile.limit("axon_word_bits") or 1
-    row = math.ceil(network.size(layer) / parts) * network.weight_bits + (profile.limit("axon_overhead_bits") or 0)
-    return network.fan_in(layer) * math.ceil(row / word) * word
+def _split_for_destinations(network: Network, parts: dict[str, int], most: int) -> None:
+    """More cores for layers whose neurons have too many destinations; gives up where that makes ever more of them."""
+    start = dict(parts)
+    for _ in range(_ROUNDS):
+        before = dict(parts)
+        for source, count in before.items():
+            size = network.size(source)
+            needed = math.ceil(size * _reach(network, parts, source) / most)
+            parts[source] = max(count, min(size, needed))
+        if parts == before:
+            return
+    parts.update(start)
+
+
+def _reach(network: Network, parts: dict[str, int], source: str) -> float:
+    """Cores that a spike of a layer reaches."""
+    reach: dict[str, float] = {}
+    for matrix in network.synapses:
+        if matrix.source == source:
+            small, larger = divmod(network.size(matrix.target), parts[matrix.target])
+            there = (parts[matrix.target] - larger) * axons_of(network, matrix, small)
+            there += larger * axons_of(network, matrix, small + 1)
+            reach[matrix.target] = max(reach.get(matrix.target, 0.0), there / network.size(source))
+    return sum(reach.values())
 
 
 def _spread(name: str, neurons: int, parts: int) -> list[tuple[str, int]]:

@@ -103,6 +103,11 @@ class Profile:
         limit = self.limits.get(name)
         return None if limit is None else limit.value
 
+    def synop_name(self, kind: str, unit: str) -> str:
+        """Name of the coefficient of an operation of dense, sparse or conv weights: its own, or that of dense ones."""
+        own = "synop" if kind == "dense" else f"synop_{kind}"
+        return f"{own}_{unit}" if f"{own}_{unit}" in self.coefficients else f"synop_{unit}"
+
     @property
     def is_all_in(self) -> bool:
         """Prices that contain everything, so that nothing may be added to them."""

@@ -5,14 +5,14 @@ import dataclasses
 from .band import Band
 from .counts import Counts
 from .memory import Flow, memory_prices
-from .network import INPUT
-from .placement import Traffic
+from .placement import matrix_kind
 from .profile import Profile
+from .synapses import INPUT
+from .traffic import Traffic
 
 __all__ = ["UJ_PER_PJ", "Term", "terms_of"]
 
 UJ_PER_PJ = 1e-6
-_MACS = "macs"
 _MISSED = {
     "synop_pj": "synaptic operations",
     "mac_pj": "multiply-accumulates",
@@ -45,22 +45,18 @@ class Term:
 def terms_of(counts: Counts, profile: Profile, sent: Traffic | None, flow: Flow) -> tuple[list[Term], list[str]]:
     """Summands that have a price, and names of counts that have none."""
     network = counts.network
-    target = {matrix.name: matrix.target for matrix in network.synapses} if network else {}
-    synops: dict[str, float] = {}
+    synops: dict[str, dict[str, float]] = {"synop_pj": {}}
     for name, count in counts.synops.items():
-        layer = target.get(name, name)
-        synops[layer] = synops.get(layer, 0.0) + count
-    first = network.layers[0].name if network else _MACS
-    shares = {layer.name: layer.neurons / network.neurons for layer in network.layers} if network else {"network": 1.0}
-
-    def spread(total: float) -> dict[str, float]:
-        return {layer: total * share for layer, share in shares.items()}
-
+        matrix = None if network is None else network.matrix(name)
+        kind = "dense" if network is None or matrix is None else matrix_kind(network, matrix)
+        by_layer = synops.setdefault(profile.synop_name(kind, "pj"), {})
+        layer = name if matrix is None else matrix.target
+        by_layer[layer] = by_layer.get(layer, 0.0) + count
     counted: dict[str, dict[str, float] | None] = {
-        "synop_pj": synops,
-        "mac_pj": {first: counts.macs} if counts.macs else {},
-        "neuron_access_pj": spread(counts.neuron_updates) if counts.neuron_updates else {},
-        "neuron_update_pj": spread(counts.active) if counts.active else {},
+        **synops,
+        "mac_pj": counts.macs_by_layer,
+        "neuron_access_pj": counts.updates_by_layer if counts.neuron_updates else {},
+        "neuron_update_pj": counts.active_by_layer if counts.active else {},
         "spike_pj": dict(counts.spikes),
         "message_pj": None if sent is None else sent.messages,
         "hop_ew_pj": None if sent is None else sent.hops_ew,
@@ -70,13 +66,12 @@ def terms_of(counts: Counts, profile: Profile, sent: Traffic | None, flow: Flow)
         return [], []
     if (all_in := profile.price("synop_all_in_pj")) is not None:
         gap = [f"mac_pj: {counts.macs:g} multiply-accumulates"] if counts.macs else []
-        return [Term("synop_all_in_pj", all_in, synops)], gap
+        return [Term("synop_all_in_pj", all_in, synops["synop_pj"])], gap
     prices = {name: price for name in counted if (price := profile.price(name)) is not None}
     if profile.has_memory:
         built = memory_prices(profile, network, flow)
         prices |= {"synop_pj": built["synop"], "mac_pj": built["mac"], "neuron_access_pj": built["update"]}
-        events = dict(counts.spikes) | ({} if counts.input_events is None else {INPUT: counts.input_events})
-        counted["event_pj"], prices["event_pj"] = events, built["event"]
+        counted["event_pj"], prices["event_pj"] = _events(counts), built["event"]
     terms, not_priced = [], []
     power = "dynamic_mw" in profile.coefficients
     missed = {name: words for name, words in _MISSED.items() if name != "spike_pj" or not profile.has_memory}
@@ -88,3 +83,12 @@ def terms_of(counts: Counts, profile: Profile, sent: Traffic | None, flow: Flow)
         elif name not in prices and not power and name in missed and sum((layers or {}).values()) > 0:
             not_priced.append(f"{name}: {sum((layers or {}).values()):g} {missed[name]}")
     return terms, not_priced
+
+
+def _events(counts: Counts) -> dict[str, float]:
+    """Events whose row of weights is looked up, by the layer that sends them."""
+    events = dict(counts.spikes) | ({} if counts.input_events is None else {INPUT: counts.input_events})
+    for matrix in counts.network.synapses if counts.network else ():
+        if matrix.source not in events and matrix.name in counts.sent:
+            events[matrix.source] = counts.sent[matrix.name]
+    return events

@@ -50,6 +50,12 @@ class CoefficientKind(NamedTuple):
 
 COEFFICIENTS: dict[str, CoefficientKind] = {
     "synop_pj": CoefficientKind("pJ per synaptic operation", "one term", "a spike that passes a synapse"),
+    "synop_sparse_pj": CoefficientKind(
+        "pJ per synaptic operation", "one term", "the same where weights are missing; without it as dense"
+    ),
+    "synop_conv_pj": CoefficientKind(
+        "pJ per synaptic operation", "one term", "the same of a convolution; without it as dense"
+    ),
     "mac_pj": CoefficientKind("pJ per multiply-accumulate", "one term", "an analog value that passes a synapse"),
     "neuron_access_pj": CoefficientKind("pJ per neuron and step", "one term", "a neuron that is visited in a step"),
     "neuron_update_pj": CoefficientKind("pJ per active neuron and step", "one term", "extra when it has input or bias"),
@@ -64,12 +70,18 @@ COEFFICIENTS: dict[str, CoefficientKind] = {
     "host_mw": CoefficientKind("mW", "power times time", "the processors beside the cores, waiting"),
     "host_busy_mw": CoefficientKind("mW", "power times time", "what they add while they work"),
     "synop_ns": CoefficientKind("ns per synaptic operation", "time", "on one core"),
+    "synop_sparse_ns": CoefficientKind("ns per synaptic operation", "time", "the same where weights are missing"),
+    "synop_conv_ns": CoefficientKind("ns per synaptic operation", "time", "the same of a convolution"),
     "message_ns": CoefficientKind("ns per message", "time", "received by one core"),
     "neuron_access_ns": CoefficientKind("ns per neuron and step", "time", "on one core"),
     "neuron_update_ns": CoefficientKind("ns per active neuron and step", "time", "extra, on one core"),
     "spike_ns": CoefficientKind("ns per spike", "time", "extra, on one core"),
+    "link_ns": CoefficientKind("ns per message and link", "time", "over a link between two tiles: 1 / bandwidth"),
     "sync_ns": CoefficientKind("ns per step", "time", "end of a step on one tile"),
-    "sync_per_tile_ns": CoefficientKind("ns per step and further tile", "time", "end of a step on more tiles"),
+    "sync_2_tiles_ns": CoefficientKind("ns per step", "time", "end of a step on two tiles"),
+    "sync_4_tiles_ns": CoefficientKind("ns per step", "time", "end of a step on four tiles"),
+    "sync_29_tiles_ns": CoefficientKind("ns per step", "time", "end of a step on 29 tiles"),
+    "sync_32_tiles_ns": CoefficientKind("ns per step", "time", "end of a step on 32 tiles"),
     "speedup": CoefficientKind("ratio of model time to chip time", "time", "accelerated analog neurons"),
     "add_int8_pj": CoefficientKind("pJ per addition", "component", "8-bit integers"),
     "mul_int8_pj": CoefficientKind("pJ per multiplication", "component", "8-bit integers"),
@@ -99,6 +111,11 @@ LIMITS: dict[str, LimitKind] = {
     "outputs": LimitKind("wall", "neurons", "output neurons"),
     "recurrent_connections": LimitKind("wall", "connections", "recurrent weight matrices"),
     "weight_bits": LimitKind("wall", "bits", "bits of a weight"),
+    "kernel_taps": LimitKind("wall", "taps", "taps of a kernel along one axis"),
+    "channels": LimitKind("wall", "channels", "channels of one layer"),
+    "places": LimitKind("wall", "places", "places of a layer along one axis"),
+    "destinations": LimitKind("wall", "layers", "layers that one layer feeds"),
+    "layers": LimitKind("budget", "layers", "layers of one chip"),
     "cores": LimitKind("budget", "cores", "cores of one chip"),
     "neurons_per_core": LimitKind("budget", "neurons", "neurons of one core"),
     "neurons": LimitKind("budget", "neurons", "neurons of one chip"),
@@ -109,5 +126,7 @@ LIMITS: dict[str, LimitKind] = {
     "input_cores": LimitKind("layout", "1: yes, 0: no", "inputs are sent from cores of the chip"),
     "cores_per_tile": LimitKind("layout", "cores", "cores that share a router"),
     "axon_overhead_bits": LimitKind("layout", "bits", "synapse memory that each axon costs beside its weights"),
+    "axon_index_bits": LimitKind("layout", "bits", "fewest bits that name the target of a weight in a sparse axon"),
+    "shared_kernels": LimitKind("layout", "1: yes, 0: no", "the places of a kernel share its stored weights"),
     "axon_word_bits": LimitKind("layout", "bits", "the synapses of an axon fill whole words of this size"),
 }
