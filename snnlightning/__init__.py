@@ -34,7 +34,19 @@ _HOMES = {
     "training": ("SpikingClassifier", "SpikingModule"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_FOLDERS = (*_HOMES, "errors", "hardware", "initializers", "losses", "pareto", "report", "scan", "tracking", "units")
+_FOLDERS = (
+    *_HOMES,
+    "errors",
+    "hardware",
+    "initializers",
+    "interop",
+    "losses",
+    "pareto",
+    "report",
+    "scan",
+    "tracking",
+    "units",
+)
 
 __all__ = [
     "ATan",

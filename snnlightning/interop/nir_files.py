@@ -1,0 +1,79 @@
+"""NIR files: written whole or not at all, and read with one sentence when they cannot be."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError, DataError, require
+
+__all__ = ["nir_package", "read_nir", "write_nir"]
+
+
+def nir_package() -> Any:
+    """The package ``nir``, or the line that installs it."""
+    return require("nir", "nir", "NIR export and import")
+
+
+def write_nir(graph: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a graph to an HDF5 file, as ``nir.write`` does, through a temporary file beside it and a rename.
+
+    Whoever looks at ``path`` sees the old file or the complete new one; a failure leaves the old one as it was.
+
+    Args:
+        graph: what :func:`to_nir` gives, or any ``nir.NIRGraph``.
+        path: file to write, by custom ``*.nir``; its folder must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigurationError: no graph.
+        DataError: the folder does not exist or cannot be written to.
+    """
+    nir = nir_package()
+    path = Path(path)
+    if not isinstance(graph, nir.NIRGraph):
+        raise ConfigurationError(
+            f"{type(graph).__name__} is no NIR graph; write_nir(to_nir(net), path) writes a network."
+        )
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: the folder {path.parent} does not exist; make it first.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            nir.write(temporary, graph)
+            temporary.chmod(0o644)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}.") from error
+    return path
+
+
+def read_nir(path: str | os.PathLike[str]) -> Any:
+    """The ``nir.NIRGraph`` of a file.
+
+    Raises:
+        DataError: missing, not HDF5, not NIR, or a graph that ``nir`` itself refuses (its reason is quoted).
+    """
+    nir = nir_package()
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file.")
+    try:
+        graph = nir.read(path)
+    except Exception as error:  # nir raises assertions, KeyErrors and whatever h5py does
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{path}: not a graph that nir {nir.version} can read ({type(error).__name__}: {reason})."
+        ) from error
+    if not isinstance(graph, nir.NIRGraph):
+        raise DataError(f"{path}: holds a single {type(graph).__name__} node; a graph is expected.")
+    return graph
