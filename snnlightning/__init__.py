@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
     from .encoders import Latency, Rate
     from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
-    from .metrics import SynOps
+    from .metrics import Footprint, SynOps, footprint
     from .neurons import IF, LI, LIF, CubaLI, CubaLIF
     from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
     from .regularizers import LowerBound, PopulationUpperBound, SquaredCount, TargetCount, TotalCount, UpperBound
     from .study import Study, StudyConfig
     from .surrogates import ATan, Boxcar, Gaussian, Sigmoid, SuperSpike, Triangle
-    from .training import SpikingClassifier, SpikingModule
+    from .training import EnergyLogger, SpikingClassifier, SpikingModule, SynOpsBudget
 
 __version__ = "0.1.0"
 
@@ -25,13 +25,13 @@ _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
     "encoders": ("Latency", "Rate"),
     "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
-    "metrics": ("SynOps",),
+    "metrics": ("Footprint", "SynOps", "footprint"),
     "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
     "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
     "regularizers": ("LowerBound", "PopulationUpperBound", "SquaredCount", "TargetCount", "TotalCount", "UpperBound"),
     "study": ("Study", "StudyConfig"),
     "surrogates": ("ATan", "Boxcar", "Gaussian", "Sigmoid", "SuperSpike", "Triangle"),
-    "training": ("SpikingClassifier", "SpikingModule"),
+    "training": ("EnergyLogger", "SpikingClassifier", "SpikingModule", "SynOpsBudget"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _FOLDERS = (
@@ -54,6 +54,8 @@ __all__ = [
     "CubaLI",
     "CubaLIF",
     "DigitsDataModule",
+    "EnergyLogger",
+    "Footprint",
     "Gaussian",
     "IF",
     "IntegerWeights",
@@ -81,11 +83,13 @@ __all__ = [
     "SumOfSoftmax",
     "SuperSpike",
     "SynOps",
+    "SynOpsBudget",
     "TargetCount",
     "TotalCount",
     "Triangle",
     "UpperBound",
     "__version__",
+    "footprint",
     "integer_weights",
     "quantize",
 ]

@@ -10,21 +10,24 @@ from ..errors import ConfigurationError, SnnLightningError, nearest
 __all__ = ["main"]
 
 _LIGHTNING = ("fit", "validate", "test", "predict")
-_COMMANDS = (*_LIGHTNING, "study", "profiles")
+_COMMANDS = (*_LIGHTNING, "study", "energy", "profiles")
 _HELP = f"""snnlightning {__version__}: recurrent spiking networks for PyTorch Lightning
 
   snnlightning study run CONFIG [--dir DIR] [--trials N] [--workers N] [--storage URL] [--wandb offline|online|disabled]
       search; takes a study up again when DIR holds one
   snnlightning study status DIR             progress, front, failures; works while the study runs
   snnlightning study report DIR [-o FILE]   the report as one HTML page
-  snnlightning study export DIR --trial N -o OUT
-      a trial as checkpoint, configuration and counts
+  snnlightning study export DIR --trial N -o OUT [--profile NAME ...]
+      a trial as checkpoint, configuration, NIR graph and certified counts
+  snnlightning study verify OUT             count an export again and compare with its certificate
 
   snnlightning fit      --config configs/experiments/NAME.yaml [--trainer.max_epochs 3 ...]
   snnlightning validate --config ... --ckpt_path FILE
   snnlightning test     --config ... --ckpt_path FILE
   snnlightning predict  --config ... --ckpt_path FILE
 
+  snnlightning energy CHECKPOINT --data CONFIG --profile NAME [--profile NAME ...] [--json] [-o FILE]
+      counts by layer, energy with bands, latency, what does not fit, and the sources
   snnlightning profiles [NAME ...] [--validate [FILE ...]] [--json]
       what chips are priced, by which source, and how far the estimates are from measurements
 
@@ -66,6 +69,10 @@ def _dispatch(arguments: list[str]) -> int:
         from .study import run_study_command
 
         return run_study_command(arguments[1:])
+    if command == "energy":
+        from .energy import run_energy_command
+
+        return run_energy_command(arguments[1:])
     if command == "profiles":
         from .hardware import run_profiles_command
 

@@ -1,26 +1,22 @@
-"""study run, status, report, export."""
+"""study run, status, report, export, verify."""
 
 import argparse
 import logging
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import ConfigurationError, MissingDependencyError, StudyError, nearest, require
+from ..errors import ConfigurationError, MissingDependencyError, require
 from ..report import front_figure, read_study, write_report
 from ..study import Study, StudyConfig, StudyObserver
-from ..study.files import read_json, trial_directory
+from ..study.bundle import export_bundle, verify_bundle
+from ..study.files import read_json
 from ..tracking import WandbTracker
 from .tables import failures_table, front_table, progress_line
 
 __all__ = ["run_study_command"]
-
-
-_BUNDLE = ("best.ckpt", "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
 def run_study_command(arguments: Sequence[str]) -> int:
     """``snnlightning study ...``; returns the exit status."""
     parser = _Parser(prog="snnlightning study", description="Multi-objective search over spiking networks.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,status,report,export}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,status,report,export,verify}")
 
     run = commands.add_parser("run", help="search; takes a study up again when DIR holds one")
     run.add_argument("config", type=Path, help="the study's YAML file")
@@ -55,11 +51,18 @@ def run_study_command(arguments: Sequence[str]) -> int:
     report.add_argument("-o", "--output", type=Path, help="default: DIR/report.html")
     report.set_defaults(function=_report)
 
-    export = commands.add_parser("export", help="a trial as checkpoint, configuration and counts")
+    export = commands.add_parser("export", help="a trial as checkpoint, configuration, NIR graph and certified counts")
     export.add_argument("dir", type=Path)
     export.add_argument("--trial", type=int, required=True)
     export.add_argument("-o", "--output", type=Path, required=True, help="a directory that does not exist yet")
+    export.add_argument(
+        "--profile", action="append", default=[], metavar="NAME", help="a chip to estimate for; as often as you like"
+    )
     export.set_defaults(function=_export)
+
+    verify = commands.add_parser("verify", help="count an exported trial again and compare with its certificate")
+    verify.add_argument("bundle", type=Path, help="the folder that export made")
+    verify.set_defaults(function=_verify)
 
     options = parser.parse_args(list(arguments))
     status_code: int = options.function(options)
@@ -128,28 +131,23 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    source = trial_directory(options.dir, options.trial)
-    if not (source / "best.ckpt").exists():
-        have = sorted(int(p.parent.name) for p in options.dir.glob("trials/*/best.ckpt"))
-        hint = nearest(str(options.trial), map(str, have))
-        raise StudyError(
-            f"{options.dir} has no checkpoint of trial {options.trial};{hint} It has: {', '.join(map(str, have)) or 'none'}."
-        )
-    if options.output.exists():
-        raise StudyError(f"{options.output} exists; give a directory that does not exist yet.")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=options.output.parent, prefix=".export-"))
-    try:
-        for file in (*(source / name for name in _BUNDLE), options.dir / "versions.json"):
-            if file.exists():
-                shutil.copy2(file, staged / file.name)
-        staged.chmod(0o755)
-        staged.rename(options.output)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+    for note in export_bundle(options.dir, options.trial, options.output, options.profile):
+        print(note)
     print(options.output)
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    found = verify_bundle(options.bundle)
+    for difference in found.differences:
+        print(difference)
+    summary = f"accuracy {100 * found.accuracy:.1f} %, {found.synops:,.1f} synaptic operations per sample"
+    print(
+        f"{len(found.differences)} numbers differ; {summary}"
+        if found.differences
+        else f"every number is the same: {summary}"
+    )
+    return 1 if found.differences else 0
 
 
 def _write_report(directory: Path, output: Path | None, console: Any) -> None:

@@ -32,8 +32,10 @@ def available() -> tuple[str, ...]:
 def load(name: str | Path) -> Profile:
     """A profile by name, or from a TOML file of one's own.
 
+    The name may be said without the author and year it starts with where no other one ends like it: ``cmos45_int8``.
+
     Raises:
-        UnknownNameError: no such profile.
+        UnknownNameError: no such profile, or several that end like it.
         ConfigurationError: the file is not a complete profile; the message says what is missing or unknown.
 
     Example:
@@ -42,7 +44,10 @@ def load(name: str | Path) -> Profile:
     """
     file = Path(name) if str(name).endswith(".toml") else _FOLDER / f"{name}.toml"
     if not file.is_file():
-        raise unknown_name("hardware profile", str(name), available())
+        ends_so = [known for known in available() if known.endswith(f"_{name}")]
+        if len(ends_so) != 1:
+            raise unknown_name("hardware profile", str(name), ends_so or available())
+        file = _FOLDER / f"{ends_so[0]}.toml"
     # Files of one's own may change while a process runs; those of the package do not.
     return _read_once(file) if file.parent == _FOLDER else _read(file)
 

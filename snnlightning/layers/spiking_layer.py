@@ -194,7 +194,7 @@ class SpikingLayer(nn.Module):
             trace.potentials,
             tuple(connections),
             binary=sends_spikes,
-            bias=self.bias,
+            bias=bias,
         )
 
     def extra_repr(self) -> str:

@@ -155,7 +155,9 @@ def _reached(connection: Connection, tally: Tally) -> Tensor:
     if slide is None:
         return F.linear(sent, there) > 0
     axes = _axes(connection, sent.shape[2:])
-    out: Tensor = _CONVOLUTION[axes](sent.flatten(0, 1), there, None, slide.stride, slide.padding, slide.dilation, slide.groups)
+    out: Tensor = _CONVOLUTION[axes](
+        sent.flatten(0, 1), there, None, slide.stride, slide.padding, slide.dilation, slide.groups
+    )
     out = out.unflatten(0, tally.any_at.shape)
     return out > 0.5  # some convolutions are transforms, and round
 

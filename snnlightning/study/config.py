@@ -8,7 +8,7 @@ chance_margin: 0.1      # a trial whose accuracy is not above chance by this muc
 sampler: {name: tpe, startup_trials: 10}
 objectives:             # the first one chooses the best epoch of a training, the others break its ties
   - {name: accuracy, reference: 0.5}
-  - {name: synops, reference: 30000}
+  - {name: synops, reference: 30000}      # or spikes, footprint_bytes, energy_pj@PROFILE, latency_ms@PROFILE
 trainer: {max_epochs: 30}
 model: {class_path: SpikingClassifier, init_args: {...}}
 data: {class_path: DigitsDataModule, init_args: {...}}
@@ -27,10 +27,10 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigurationError, nearest
-from ..naming import named
+from ..naming import available, named
 from . import objectives as objectives_folder
 from .building import resolve_class
-from .objectives import AbstractObjective
+from .objectives import AbstractObjective, AbstractPriced
 from .samplers import SAMPLERS
 from .space import PARTS, Space
 
@@ -127,7 +127,10 @@ class StudyConfig:
         space = Space.parse(resolved["space"])
         _check_targets(space, base)
         objectives = _objectives(resolved["objectives"])
-        resolved["objectives"] = [{"name": name, **dataclasses.asdict(item)} for name, item in objectives.items()]
+        resolved["objectives"] = [
+            {"name": name, **{field: getattr(item, field) for field in _fields(type(item))}}
+            for name, item in objectives.items()
+        ]
         in_flight = _whole("in_flight", resolved["in_flight"], 1)
         return cls(
             name=resolved["name"],
@@ -142,6 +145,12 @@ class StudyConfig:
             start=_start(resolved["start"], space),
             raw=resolved,
         )
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The hardware profiles that the objectives name, each once."""
+        priced = (item.profile for item in self.objectives.values() if isinstance(item, AbstractPriced))
+        return tuple(dict.fromkeys(priced))
 
     def with_trials(self, trials: int) -> "StudyConfig":
         """The same study with another number of trials."""
@@ -229,13 +238,27 @@ def _objectives(raw: object) -> dict[str, AbstractObjective]:
     objectives: dict[str, AbstractObjective] = {}
     for item in raw:
         name = str(item["name"])
-        cls = named("objective", objectives_folder, name)
-        fields = [field.name for field in dataclasses.fields(cls)]
+        base, at, profile = name.partition("@")
+        cls = named("objective", objectives_folder, base)
+        priced = issubclass(cls, AbstractPriced)
+        if at and not priced:
+            names = [n for n, c in available(objectives_folder).items() if issubclass(c, AbstractPriced)]
+            raise ConfigurationError(
+                f"objective {name!r}: {base} does not depend on a chip; leave @{profile} out. "
+                f"Those that do: {', '.join(names)}."
+            )
+        fields = _fields(cls)
         _only_known(f"objectives.{name}.", item, ("name", *fields))
         if name in objectives:
             raise ConfigurationError(f"objectives names {name!r} twice; drop one of them.")
-        objectives[name] = cls(**{key: value for key, value in item.items() if key != "name"})
+        chip = {"profile": profile} if priced else {}
+        objectives[name] = cls(**chip, **{key: value for key, value in item.items() if key != "name"})
     return objectives
+
+
+def _fields(cls: type[AbstractObjective]) -> list[str]:
+    """What may be said of an objective; its profile is in its name."""
+    return [field.name for field in dataclasses.fields(cls) if field.name != "profile"]
 
 
 def _sampler(raw: object) -> dict[str, Any]:

@@ -7,15 +7,13 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
-from ..training import SpikingModule
+from ..training import EnergyLogger, SpikingModule
 from .building import build
 from .files import CHECKPOINT, read_yaml, trial_directory, write_json
-from .objectives import AbstractObjective
-from .trial import data_module, quiet_trainer
+from .objectives import AbstractObjective, AbstractPriced
+from .trial import data_module, evaluation_trainer
 
 __all__ = ["evaluate_on_test"]
-
-_TRAINER_KEYS = ("accelerator", "devices", "precision")
 
 
 def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, AbstractObjective]) -> dict[str, float]:
@@ -33,10 +31,12 @@ def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, Abst
     model = build("model", config["model"])
     checkpoint = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
     model.load_state_dict(checkpoint["state_dict"])
-    trainer = quiet_trainer(**{key: config["trainer"][key] for key in _TRAINER_KEYS if key in config["trainer"]})
+    profiles = [item.profile for item in objectives.values() if isinstance(item, AbstractPriced)]
+    energy = EnergyLogger(list(dict.fromkeys(profiles)))
+    trainer = evaluation_trainer(config["trainer"], callbacks=[energy] if profiles else [])
     (metrics,) = trainer.test(model, datamodule=data, verbose=False)
     if isinstance(model, SpikingModule):
-        metrics = {**metrics, **model.counted("test")}
+        metrics = {**metrics, **model.counted("test"), **energy.values.get("test", {})}
         write_json(folder / "counts.json", {"split": "test", **model.counts["test"].as_dict()})
     raster = _raster(model, data)
     if raster is not None:

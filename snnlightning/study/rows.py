@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .objectives import AbstractObjective
@@ -58,16 +58,27 @@ def judge(
     violations = {
         f"{name}.{bound}": missed
         for name, objective in objectives.items()
-        for bound, missed in objective.violations(values[name]).items()
+        for bound, missed in objective.violations(values[name], metrics).items()
     }
     if "val_accuracy" in metrics:
         violations["accuracy.above_chance"] = chance + margin - metrics["val_accuracy"]
     return values, violations
 
 
-def explain(violations: Mapping[str, float]) -> str:
-    """Which bounds are missed, in words; empty when none is."""
-    return ", ".join(f"{name} missed by {value:.4g}" for name, value in violations.items() if value > 0.0)
+def explain(violations: Mapping[str, float], misfits: Mapping[str, Sequence[str]]) -> str:
+    """Which bounds are missed, in words; empty when none is.
+
+    Args:
+        violations: what :func:`judge` found.
+        misfits: limits of chips that the network does not keep, by profile.
+    """
+    reasons = []
+    for name, value in violations.items():
+        if value > 0.0:
+            profile = name.partition("@")[2].removesuffix(".fits")
+            limits = "; ".join(misfits.get(profile, ())) if name.endswith(".fits") else ""
+            reasons.append(f"does not fit {profile}: {limits}" if limits else f"{name} missed by {value:.4g}")
+    return ", ".join(dict.fromkeys(reasons))
 
 
 def row_of(trial: "optuna.trial.FrozenTrial", names: list[str]) -> TrialRow:

@@ -26,12 +26,13 @@ from .evaluate import evaluate_on_test
 from .files import CHECKPOINT, read_json, read_yaml, trial_directory, write_csv, write_json, write_yaml
 from .front import Front, front_rows, make_front, write_front
 from .interrupts import Interrupts
+from .objectives import AbstractPriced
 from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .rows import TrialRow, explain, judge, row_of
 from .samplers import make_sampler, seed_of
 from .space import Space
 from .storage import lock, open_storage, remember
-from .trial import data_module, quiet_trainer
+from .trial import data_module, evaluation_trainer, quiet_trainer
 from .worker import Job, be_quiet
 
 if TYPE_CHECKING:
@@ -219,7 +220,29 @@ class Study:
                     model(x)
             except ShapeError as error:
                 raise ConfigurationError(f"model and data do not fit: {error}") from None
+            self._check_prices(model, data)
+        elif self.config.profiles:
+            raise ConfigurationError(
+                f"{type(model).__name__} is no SpikingModule, so nothing is counted that could be priced on "
+                f"{self.config.profiles[0]}; subclass SpikingModule, or leave such objectives out."
+            )
         return data, model
+
+    def _check_prices(self, model: Any, data: Any) -> None:
+        """Whether the profiles give what the objectives ask of them, tried on one batch of a network nobody trained."""
+        if not self.config.profiles:
+            return
+        from ..training import EnergyLogger
+
+        energy = EnergyLogger(self.config.profiles)
+        trainer = evaluation_trainer(self.config.base["trainer"], limit_val_batches=1, callbacks=[energy])
+        trainer.validate(model, datamodule=data, verbose=False)
+        for name, objective in self.config.objectives.items():
+            if isinstance(objective, AbstractPriced) and f"val_{objective.metric}" not in energy.values["val"]:
+                raise ConfigurationError(
+                    f"objective {name}: {objective.profile} does not give it for this network; choose another profile "
+                    "(`snnlightning profiles` says what each one prices)."
+                )
 
     def _test(self, rows: Sequence[TrialRow], observers: Sequence[StudyObserver], interrupts: Interrupts) -> None:
         """Evaluate the points of the front that were not tested yet."""
@@ -304,7 +327,7 @@ class _Session:
         if earlier is not None:
             self.came[number] = {"type": "finished", "number": number, **earlier}
         else:
-            pool.submit(Job(config=config, order=self._order()))
+            pool.submit(Job(config=config, order=self._order(), profiles=list(self.config.profiles)))
 
     def _earlier_result(self, config: Mapping[str, Any]) -> dict[str, Any] | None:
         """What this very trial reached before the study was killed, when it had finished and could not be told."""
@@ -347,7 +370,7 @@ class _Session:
                     reason = ", ".join(f"{name} is {by_name[name]}" for name in bad)
                 else:
                     values = list(by_name.values())
-                    reason = explain(violations)
+                    reason = explain(violations, message.get("misfits", {}))
                     with warnings.catch_warnings():
                         # Killed between this and the tell, it says that they are set already: to the same values.
                         warnings.filterwarnings("ignore", "The constraint value is ignored", UserWarning)

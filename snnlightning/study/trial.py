@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import lightning.pytorch as L
 import torch
 
 from ..errors import SnnLightningError
-from ..training import SpikingModule
+from ..training import EnergyLogger, SpikingModule
 from .building import build
 from .files import CHECKPOINT, trial_directory, write_csv, write_json, write_yaml
 
@@ -31,12 +31,16 @@ class TrialError(SnnLightningError, RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """What a finished training is worth: the validation metrics of its best epoch."""
+    """What a finished training is worth: the validation metrics of its best epoch.
+
+    ``misfits`` are the limits of chips that the network does not keep then, by profile.
+    """
 
     metrics: dict[str, float]
     best_epoch: int
     epochs: int
     seconds: float
+    misfits: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 class Recorder(L.Callback):
@@ -45,10 +49,17 @@ class Recorder(L.Callback):
     Args:
         better: whether the first of two rows of metrics is strictly better than the second.
         on_epoch: called with the epoch and its metrics after each validation.
+        energy: what prices the counts on the chips of the objectives, when there are any.
     """
 
-    def __init__(self, better: Callable[[Mapping[str, float], Mapping[str, float]], bool], on_epoch: EpochHook) -> None:
-        self.better, self.on_epoch = better, on_epoch
+    def __init__(
+        self,
+        better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
+        on_epoch: EpochHook,
+        energy: EnergyLogger | None = None,
+    ) -> None:
+        self.better, self.on_epoch, self.energy = better, on_epoch, energy
+        self.misfits: dict[str, list[str]] = {}
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_epoch = -1
@@ -68,12 +79,15 @@ class Recorder(L.Callback):
         if validated and isinstance(pl_module, SpikingModule):
             # The logger's copies went through float32; the counts themselves did not.
             metrics.update(pl_module.counted("val"))
+            if self.energy is not None:
+                metrics.update(self.energy.values["val"])
         self.rows.append({"epoch": trainer.current_epoch, **metrics})
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
                 raise TrialError(f"{name} became {metrics[name]} in epoch {trainer.current_epoch}")
         if validated and (self.best is None or self.better(metrics, self.best)):
             self.best, self.best_epoch = metrics, trainer.current_epoch
+            self.misfits = {} if self.energy is None else self.energy.misfits["val"]
             self.weights = {key: value.detach().clone() for key, value in pl_module.state_dict().items()}
         self.on_epoch(trainer.current_epoch, metrics)
 
@@ -98,6 +112,7 @@ def run_trial(
     directory: Path,
     better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
     on_epoch: EpochHook = lambda epoch, metrics: None,
+    profiles: Sequence[str] = (),
 ) -> TrialResult:
     """Train one configuration.
 
@@ -107,6 +122,7 @@ def run_trial(
             of all, ``result.json``.
         better: which of two epochs is the better one.
         on_epoch: called after every epoch.
+        profiles: chips on which every validation is priced.
 
     Raises:
         TrialError: the loss is not finite, or there was no validation epoch.
@@ -121,8 +137,11 @@ def run_trial(
     L.seed_everything(int(config["seed"]), workers=False, verbose=False)
     data = data_module(config["data"])
     model = build("model", config["model"])
-    recorder = Recorder(better, on_epoch)
-    trainer = quiet_trainer(callbacks=[recorder], default_root_dir=str(folder), **config["trainer"])
+    energy = EnergyLogger(profiles) if profiles else None
+    recorder = Recorder(better, on_epoch, energy)
+    trainer = quiet_trainer(
+        callbacks=[*([energy] if energy else []), recorder], default_root_dir=str(folder), **config["trainer"]
+    )
     try:
         trainer.fit(model, datamodule=data)
     finally:
@@ -140,6 +159,7 @@ def run_trial(
         best_epoch=recorder.best_epoch,
         epochs=len(recorder.rows),
         seconds=time.perf_counter() - started,
+        misfits=recorder.misfits,
     )
     write_json(folder / "result.json", dataclasses.asdict(result))
     return result
@@ -158,3 +178,9 @@ def quiet_trainer(**arguments: Any) -> L.Trainer:
             **arguments,
         }
     )
+
+
+def evaluation_trainer(configured: Mapping[str, Any], **arguments: Any) -> L.Trainer:
+    """The Trainer of a configuration for looking only: where and in which precision, and nothing about training."""
+    where = {key: configured[key] for key in ("accelerator", "devices", "precision") if key in configured}
+    return quiet_trainer(**where, **arguments)

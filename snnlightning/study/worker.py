@@ -19,7 +19,8 @@ from typing import Any, TextIO
 __all__ = ["Job", "execute", "main"]
 
 Job = dict[str, Any]
-"""``config`` of a trial, and ``order``: pairs (metric, sign), most important first, sign -1 where higher is better."""
+"""``config`` of a trial; ``order``: pairs (metric, sign), most important first, sign -1 where higher is better; and
+``profiles``: the chips on which objectives are measured."""
 
 
 def execute(job: Job, directory: Path, send: Any) -> None:
@@ -38,7 +39,7 @@ def execute(job: Job, directory: Path, send: Any) -> None:
         send({"type": "epoch", "number": number, "epoch": epoch, "metrics": metrics})
 
     try:
-        result = run_trial(job["config"], directory, better, on_epoch)
+        result = run_trial(job["config"], directory, better, on_epoch, job["profiles"])
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except MemoryError:
@@ -57,6 +58,7 @@ def execute(job: Job, directory: Path, send: Any) -> None:
                 "best_epoch": result.best_epoch,
                 "epochs": result.epochs,
                 "seconds": result.seconds,
+                "misfits": result.misfits,
             }
         )
 

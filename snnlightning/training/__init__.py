@@ -1,7 +1,19 @@
-"""Training: LightningModules for spiking networks."""
+"""Training: LightningModules for spiking networks, and callbacks that read what they count."""
 
+from .energy_logger import EnergyLogger
+from .measuring import Measurement, measure
 from .quantization import build_quantization, quantization_of
 from .spiking_classifier import SpikingClassifier
 from .spiking_module import SpikingModule
+from .synops_budget import SynOpsBudget
 
-__all__ = ["SpikingClassifier", "SpikingModule", "build_quantization", "quantization_of"]
+__all__ = [
+    "EnergyLogger",
+    "Measurement",
+    "SpikingClassifier",
+    "SpikingModule",
+    "SynOpsBudget",
+    "build_quantization",
+    "measure",
+    "quantization_of",
+]

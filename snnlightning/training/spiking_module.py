@@ -6,7 +6,7 @@ starts at zero in every call of the network, so nothing leaks from batch to batc
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import lightning.pytorch as L
 import torch
@@ -15,10 +15,11 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
+from ..hardware import Counts, Estimate, Network, Profile, estimate
 from ..layers import Quantization
 from ..layers import quantize as quantize_network
 from ..losses import AbstractLoss, CrossEntropy
-from ..metrics import SynOps, SynOpsCounts
+from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
 from ..regularizers import AbstractRegularizer
 from ..typing import LayerRecord, NetworkOutput
 from ..units import positive
@@ -31,13 +32,22 @@ Loss = AbstractLoss | Callable[[Tensor, Tensor], Tensor]
 Stage = Literal["train", "val", "test"]
 
 
+class Shape(NamedTuple):
+    """What pricing needs to know of a network beside its counts; ``network`` is the reason when it cannot be placed."""
+
+    network: Network | ConfigurationError
+    footprint: Footprint
+    steps: int
+
+
 class SpikingModule(L.LightningModule):
     """Wraps any network that returns a ``NetworkOutput`` (logits and records).
 
     Logged at the end of every epoch: ``train_loss``, ``train_accuracy``, ``train_penalty`` (when there are regularizers),
     and for val and test ``*_loss``, ``*_accuracy``, ``*_synops`` (per sample), ``*_synops_input`` / ``_feedforward`` /
-    ``_recurrent`` / ``_readout``, ``*_macs``, ``*_neuron_updates``, ``*_spikes`` (of all spiking layers, per sample). The exact counts
-    with all their parts stay in ``self.counts["val"]`` and ``self.counts["test"]``.
+    ``_recurrent`` / ``_readout``, ``*_macs``, ``*_neuron_updates``, ``*_spikes`` (of all spiking layers, per sample),
+    ``*_footprint_bytes``. The exact counts with all their parts stay in ``self.counts["val"]`` and ``self.counts["test"]``;
+    :meth:`estimate` prices them on a chip.
 
     Args:
         network: x [B, T, N] -> ``NetworkOutput``, such as :class:`snnlightning.layers.SpikingNetwork`.
@@ -99,6 +109,7 @@ class SpikingModule(L.LightningModule):
         self.test_accuracy = MulticlassAccuracy(num_classes, average="micro")
         self.val_synops = SynOps()
         self.test_synops = SynOps()
+        self._shapes: dict[str, Shape] = {}
         self._train_batches = 0
         self._unfinished_epoch: dict[str, Any] | None = None
 
@@ -127,11 +138,11 @@ class SpikingModule(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "val")
-        self._count(self.val_synops, out)
+        self._count("val", out)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "test")
-        self._count(self.test_synops, out)
+        self._count("test", out)
 
     def counted(self, stage: Stage) -> dict[str, float]:
         """The counts of the last validation (``val``) or test (``test``) under the names they are logged by, not rounded."""
@@ -143,7 +154,38 @@ class SpikingModule(L.LightningModule):
             "neuron_updates": counts.neuron_updates,
             "spikes": sum(counts.spikes.values()),
         }
+        if stage in self._shapes:
+            values["footprint_bytes"] = float(self._shapes[stage].footprint.total)
         return {f"{stage}_{name}": value for name, value in values.items()}
+
+    def finish_counts(self, stage: Stage) -> SynOpsCounts:
+        """Bring the counts of an epoch together, over all processes; again, and it costs nothing.
+
+        For callbacks, whose ``on_validation_epoch_end`` comes before the module's own; call it in every process.
+        """
+        self.counts[stage] = self._synops(stage).compute()
+        return self.counts[stage]
+
+    def estimate(
+        self, stage: Stage, profile: Profile | str, *, dt_ms: float | None = None, paced: bool = False
+    ) -> Estimate:
+        """What a sample of the last validation (``val``) or test (``test``) costs on a chip, by its exact counts.
+
+        Args:
+            stage: ``val`` or ``test``.
+            profile: what :func:`snnlightning.hardware.load` takes or gives.
+            dt_ms: time step of the data, for chips that run in real time.
+            paced: whether the chip waits for the data at every step.
+
+        Raises:
+            ConfigurationError: nothing was counted yet, or the network has a shape that cannot be placed on chips.
+        """
+        if stage not in self.counts or stage not in self._shapes:
+            raise ConfigurationError(f"nothing was counted in stage {stage!r} yet; run a validation or a test first.")
+        shape = self._shapes[stage]
+        if isinstance(shape.network, ConfigurationError):
+            raise shape.network
+        return estimate(Counts.of(self.counts[stage], shape.network, shape.steps), profile, dt_ms=dt_ms, paced=paced)
 
     def predict_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Class probabilities [B, C] for a batch (x, y) or for x alone."""
@@ -181,16 +223,16 @@ class SpikingModule(L.LightningModule):
                     setattr(metric, state, value.to(metric.device))
 
     def on_validation_epoch_start(self) -> None:
-        self.val_synops.reset()
+        self._forget_counts("val")
 
     def on_test_epoch_start(self) -> None:
-        self.test_synops.reset()
+        self._forget_counts("test")
 
     def on_validation_epoch_end(self) -> None:
-        self._log_counts("val", self.val_synops.compute())
+        self._log_counts("val")
 
     def on_test_epoch_end(self) -> None:
-        self._log_counts("test", self.test_synops.compute())
+        self._log_counts("test")
 
     def configure_optimizers(self) -> Any:
         decayed = [p for name, p in self.named_parameters() if "log_tau" not in name]
@@ -225,11 +267,32 @@ class SpikingModule(L.LightningModule):
         self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)
 
     @torch.compiler.disable  # whole numbers of Python's decide how a batch is summed
-    def _count(self, metric: SynOps, out: NetworkOutput) -> None:
-        metric.update(out)
+    def _count(self, stage: Stage, out: NetworkOutput) -> None:
+        self._synops(stage).update(out)
+        if stage not in self._shapes:
+            self._shapes[stage] = self.shape_of(out)
 
-    def _log_counts(self, stage: Stage, counts: SynOpsCounts) -> None:
-        self.counts[stage] = counts
+    def shape_of(self, out: NetworkOutput) -> Shape:
+        """What pricing needs to know of the network beside its counts, at the precision it runs at (8 bits when in float)."""
+        weight_bits = None if self.quantization is None else self.quantization.weight_bits
+        state_bits = None if self.quantization is None else self.quantization.state_bits
+        network: Network | ConfigurationError
+        try:
+            network = Network.of(out, weight_bits=weight_bits or 8, state_bits=state_bits or 16)
+        except ConfigurationError as error:  # a shape that cannot be placed can be trained all the same
+            network = error
+        stored = footprint(self.network, out, weight_bits=weight_bits, state_bits=state_bits)
+        return Shape(network, stored, out.records[0].output.shape[1])
+
+    def _synops(self, stage: Stage) -> SynOps:
+        return cast(SynOps, getattr(self, f"{stage}_synops"))
+
+    def _forget_counts(self, stage: Stage) -> None:
+        self._synops(stage).reset()
+        self._shapes.pop(stage, None)
+
+    def _log_counts(self, stage: Stage) -> None:
+        self.finish_counts(stage)
         # Every process computed the same numbers, so the mean over processes is the number itself.
         self.log_dict(self.counted(stage), sync_dist=True)
 

@@ -82,7 +82,8 @@ def test_an_exported_trial_holds_all_that_rebuilds_it(run: Run, finished: Path, 
     assert status == 0
     names = {path.name for path in (tmp_path / "bundle").iterdir()}
     assert names == {
-        "best.ckpt", "config.yaml", "metrics.csv", "counts.json", "test.json", "raster.json", "result.json", "versions.json"
+        "best.ckpt", "config.yaml", "metrics.csv", "counts.json", "test.json", "raster.json", "result.json", "versions.json",
+        "certificate.json", "fit.yaml", "network.nir",
     }  # fmt: skip
     model = SpikingClassifier.load_from_checkpoint(tmp_path / "bundle" / "best.ckpt", weights_only=True)
     assert model(torch.zeros(1, 6, 64)).logits.shape == (1, 10)

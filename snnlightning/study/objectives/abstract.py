@@ -21,7 +21,7 @@ class AbstractObjective(abc.ABC):
     Args:
         direction: ``maximize`` or ``minimize``; the objective's own direction when None.
         scale: ``linear`` or ``log``: the axis on which hypervolume is measured and plots are drawn. On a log axis values
-            below 1 count as 1 (a network that spends less than one operation is not infinitely better).
+            below ``smallest`` (1, for counts) count as that: a network that spends nothing is not infinitely better.
         reference: the worst value that still counts in the hypervolume; without one there is no hypervolume.
         at_least: a trial with a lower value is infeasible.
         at_most: a trial with a higher value is infeasible.
@@ -33,11 +33,13 @@ class AbstractObjective(abc.ABC):
     at_least: float | None = None
     at_most: float | None = None
 
-    metric: ClassVar[str]
+    quantity: ClassVar[str]
     """The metric it reads, without the stage: ``accuracy`` is ``val_accuracy`` in the search and ``test_accuracy`` at the end."""
     unit: ClassVar[str]
     natural_direction: ClassVar[Direction]
     natural_scale: ClassVar[Scale] = "linear"
+    smallest: ClassVar[float] = 1.0
+    """The value below which nothing gets better any more on a log axis."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__.lower()
@@ -61,6 +63,11 @@ class AbstractObjective(abc.ABC):
                 f"objective {name}: at_least {self.at_least} is above at_most {self.at_most}; no trial could be feasible."
             )
 
+    @property
+    def metric(self) -> str:
+        """The name of the metric it reads, without the stage."""
+        return self.quantity
+
     def value(self, metrics: Mapping[str, float], stage: str) -> float:
         """The objective's value among the metrics of a stage (``val`` or ``test``).
 
@@ -76,11 +83,16 @@ class AbstractObjective(abc.ABC):
 
     def cost(self, value: float) -> float:
         """The value on the objective's axis, turned so that lower is better."""
-        on_axis = math.log10(max(value, 1.0)) if self.scale == "log" else value
+        on_axis = math.log10(max(value, self.smallest)) if self.scale == "log" else value
         return -on_axis if self.direction == "maximize" else on_axis
 
-    def violations(self, value: float) -> dict[str, float]:
-        """By how much each bound is missed; positive is infeasible, 0 or negative feasible."""
+    def violations(self, value: float, metrics: Mapping[str, float]) -> dict[str, float]:
+        """By how much each bound is missed; positive is infeasible, 0 or negative feasible.
+
+        Args:
+            value: the objective's value.
+            metrics: everything that was measured with it, on the validation set.
+        """
         missed = {}
         if self.at_least is not None:
             missed["at_least"] = self.at_least - value

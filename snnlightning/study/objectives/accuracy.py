@@ -12,6 +12,6 @@ __all__ = ["Accuracy"]
 class Accuracy(AbstractObjective):
     """Accuracy: the share of samples that are classified rightly; higher is better."""
 
-    metric: ClassVar[str] = "accuracy"
+    quantity: ClassVar[str] = "accuracy"
     unit: ClassVar[str] = ""
     natural_direction: ClassVar[Direction] = "maximize"

@@ -12,6 +12,6 @@ __all__ = ["Loss"]
 class Loss(AbstractObjective):
     """Loss: the mean loss, without penalties; lower is better."""
 
-    metric: ClassVar[str] = "loss"
+    quantity: ClassVar[str] = "loss"
     unit: ClassVar[str] = ""
     natural_direction: ClassVar[Direction] = "minimize"

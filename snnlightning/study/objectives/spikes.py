@@ -12,7 +12,7 @@ __all__ = ["Spikes"]
 class Spikes(AbstractObjective):
     """Spikes: spikes of all spiking layers per sample; lower is better."""
 
-    metric: ClassVar[str] = "spikes"
+    quantity: ClassVar[str] = "spikes"
     unit: ClassVar[str] = "spikes per sample"
     natural_direction: ClassVar[Direction] = "minimize"
     natural_scale: ClassVar[Scale] = "log"

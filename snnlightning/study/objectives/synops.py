@@ -12,7 +12,7 @@ __all__ = ["SynOps"]
 class SynOps(AbstractObjective):
     """SynOps: synaptic operations per sample, exact, all layers; lower is better."""
 
-    metric: ClassVar[str] = "synops"
+    quantity: ClassVar[str] = "synops"
     unit: ClassVar[str] = "synaptic operations per sample"
     natural_direction: ClassVar[Direction] = "minimize"
     natural_scale: ClassVar[Scale] = "log"
