@@ -20,8 +20,9 @@ def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
     table = Table(title=f"Pareto front of {escape(config.name)}", title_justify="left", header_style="bold")
     table.add_column("trial", justify="right", no_wrap=True)
     for name in config.objectives:
-        table.add_column(f"{name}\nval", justify="right", no_wrap=True)
-        table.add_column("\ntest", justify="right", no_wrap=True)
+        quantity, _, chip = name.partition("@")
+        table.add_column(f"{quantity}{chip and chr(10)}{chip}\nval", justify="right", overflow="fold")
+        table.add_column(f"{chip and chr(10)}\ntest", justify="right", no_wrap=True)
     table.add_column("network", overflow="fold")
     telling = _telling(points)
     for point in points:

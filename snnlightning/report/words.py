@@ -10,6 +10,7 @@ NOUNS = {
     "macs": "multiply-accumulates per sample",
     "neuron_updates": "neuron updates per sample",
     "spikes": "spikes per sample",
+    "footprint_bytes": "footprint (bytes)",
     "val_accuracy": "validation accuracy",
     "val_loss": "validation loss",
     "train_loss": "training loss",
@@ -26,7 +27,12 @@ def noun(name: str) -> str:
     Example:
         >>> noun("synops"), noun("energy_nj"), noun("parameters")
         ('synaptic operations per sample', 'energy (nJ)', 'parameters')
+        >>> noun("energy_pj@davies2018_loihi")
+        'energy (pJ) on davies2018_loihi'
     """
+    quantity, _, chip = name.partition("@")
+    if chip:
+        return f"{noun(quantity)} on {chip}"
     if name in NOUNS:
         return NOUNS[name]
     stem, _, unit = name.rpartition("_")

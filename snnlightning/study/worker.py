@@ -39,7 +39,7 @@ def execute(job: Job, directory: Path, send: Any) -> None:
         send({"type": "epoch", "number": number, "epoch": epoch, "metrics": metrics})
 
     try:
-        result = run_trial(job["config"], directory, better, on_epoch, job["profiles"])
+        result = run_trial(job["config"], directory, better, on_epoch, job.get("profiles", ()))
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except MemoryError:

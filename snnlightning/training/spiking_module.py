@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
 from ..hardware import Counts, Estimate, Network, Profile, estimate
-from ..layers import Quantization
+from ..layers import Quantization, SpikingLayer
 from ..layers import quantize as quantize_network
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
@@ -273,9 +273,11 @@ class SpikingModule(L.LightningModule):
             self._shapes[stage] = self.shape_of(out)
 
     def shape_of(self, out: NetworkOutput) -> Shape:
-        """What pricing needs to know of the network beside its counts, at the precision it runs at (8 bits when in float)."""
-        weight_bits = None if self.quantization is None else self.quantization.weight_bits
-        state_bits = None if self.quantization is None else self.quantization.state_bits
+        """What pricing needs to know of the network beside its counts, at the precision it is evaluated at.
+
+        A network in float is placed with 8 bits per weight and 16 per variable; where layers differ, the widest counts.
+        """
+        weight_bits, state_bits = _widths([m for m in self.network.modules() if isinstance(m, SpikingLayer)])
         network: Network | ConfigurationError
         try:
             network = Network.of(out, weight_bits=weight_bits or 8, state_bits=state_bits or 16)
@@ -295,6 +297,19 @@ class SpikingModule(L.LightningModule):
         self.finish_counts(stage)
         # Every process computed the same numbers, so the mean over processes is the number itself.
         self.log_dict(self.counted(stage), sync_dist=True)
+
+
+def _widths(layers: Sequence[SpikingLayer]) -> tuple[int | None, int | None]:
+    """Bits of weights and of states; None where a layer keeps them in float."""
+    precisions = [layer.quantization for layer in layers]
+    weights = [None if p is None else p.weight_bits for p in precisions]
+    states = [None if p is None else p.state_bits for p in precisions]
+    return _widest(weights), _widest(states)
+
+
+def _widest(bits: Sequence[int | None]) -> int | None:
+    known = [b for b in bits if b is not None]
+    return max(known) if known and len(known) == len(bits) else None
 
 
 def _nan_if_lost(records: Sequence[LayerRecord]) -> Tensor | float:
