@@ -1,12 +1,13 @@
 """Validation rows: model / measured as published, misses included; rows of one's own; the page is made from them."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from snnlightning.errors import ConfigurationError, DataError, UnknownNameError
-from snnlightning.hardware import docs, validate
-from snnlightning.hardware.validation import load_rows
+from snnlightning.hardware import docs, load, validate
+from snnlightning.hardware.validation import available_rows, fitted, load_rows
 
 PAGE = Path(__file__).parents[2] / "docs" / "hardware.md"
 RATIOS = {
@@ -19,6 +20,9 @@ RATIOS = {
     "Keyword spotting, total": (0.99, 1.02, 5e-3),
     "Keyword spotting, power above the idle x86": (0.92, 1.13, 5e-3),
     "Keyword spotting, cores only": (0.73, 1.44, 5e-3),
+    "Scaled keyword spotting, after the run": (1.0005, 1.0005, 5e-4),
+    "Scaled keyword spotting, working host": (1.0, 1.0, 5e-3),
+    "Scaled keyword spotting, one further copy": (0.556, 1.555, 5e-4),
     "NxTF, MNIST": (0.97, 1.07, 5e-3),
     "NxTF, N-MNIST": (0.66, 2.4, 5e-2),
     "NxTF, CIFAR-10": (0.92, 2.5, 5e-2),
@@ -47,6 +51,24 @@ def test_every_row_is_expected_and_misses_stay_in():
 
 def test_the_naive_price_lies_77_times_too_low():
     assert 1 / ROWS["DVS gesture, operations x 0.9 pJ only"].ratio[0] == pytest.approx(77, abs=0.5)
+
+
+def test_static_host_and_dynamic_power_split_as_the_logs_of_scaled_networks_do():
+    """Of seven logged powers six lie on a line: idle is static + host, its intercept the working host, its slope one copy."""
+    series = tomllib.loads(
+        next(file for file in available_rows() if "scaled" in file.name).read_text(encoding="utf-8")
+    )["series"]["copies"]
+    system, copy = load("blouw2019_loihi_system"), ROWS["Scaled keyword spotting, one further copy"]
+    assert (len(series["x"]), copy.fit.points) == (7, 6)
+    assert copy.fit.slope == pytest.approx(1.862, abs=5e-3)
+    assert copy.fit.r2 == pytest.approx(0.9998, abs=5e-5)
+    # The after-run power of each log is published as a range: 96.1 to 96.4 mW.
+    assert abs(copy.fit.intercept - system.price("host_busy_mw").nominal) < 0.15
+    idle = system.price("static_mw").nominal + system.price("host_mw").nominal
+    assert 96.1 <= idle <= 96.4
+    for copies, run_mw in zip(series["x"][1:], series["y"][1:], strict=True):
+        model = idle + system.price("host_busy_mw").nominal + copies * copy.reference
+        assert model == pytest.approx(run_mw, rel=3e-3)
 
 
 def test_the_page_is_what_the_data_say():
@@ -125,7 +147,7 @@ def test_rows_of_ones_own(tmp_path):
         ('profile = "blouw2019_loihi_system"', 'profile = "blouw"', "no hardware profile named 'blouw'"),
         ('profile = "blouw2019_loihi_system"', "circular = 1", "no profile does not price static_mw"),
         ("latency_ms = 10", "latency_ms = 10\ncircular = 1", "circular is 1; true or false"),
-        ("[[rows]]", "[[row]]", r"tables \[\[rows\]\] and nothing else"),
+        ("[[rows]]", "[[row]]", r"tables \[\[rows\]\] and \[series.NAME\], and nothing else"),
         ("[[rows]]", "[[rows]", "is not TOML"),
     ],
 )
@@ -135,6 +157,40 @@ def test_rows_that_cannot_be_read_are_refused(tmp_path, old, new, message):
     file.write_text(ROW.replace(old, new))
     with pytest.raises((ConfigurationError, DataError, UnknownNameError), match=message):
         load_rows(file)
+
+
+SERIES = "[series.line]\nx = [0, 1, 2, 3]\ny = [9.0, 4.0, 6.0, 8.0]\nfrom = 1\noffset = 2.0\n" + ROW.replace(
+    "reference = 300", 'reference = 2.0\nseries = "line"\nfit = "slope"'
+).replace("energy_uj", "power_mw")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("reference = 2.0", "reference = 2.1", "reference is 2.1, and the slope of line is 2"),
+        ('fit = "slope"', 'fit = "intercept"', "the intercept of line is 0"),
+        ('fit = "slope"', 'fit = "incline"', "fit is 'incline'; known: slope, intercept"),
+        ('fit = "slope"\n', "", "series and fit are given together"),
+        ('series = "line"', 'series = "lime"', "no series in .* named 'lime'; did you mean 'line'"),
+        ("from = 1\n", "", "from, offset, x, y are expected"),
+        ("from = 1", "from = 2", "three or more points"),
+        ("y = [9.0, 4.0, 6.0, 8.0]", "y = [9.0, 4.0]", "4 x and 2 y"),
+        ("x = [0, 1, 2, 3]", "x = 3", "x is 3; a list of numbers"),
+    ],
+)
+def test_references_that_are_not_those_of_their_points_are_refused(tmp_path, old, new, message):
+    file = tmp_path / "mine.toml"
+    file.write_text(SERIES)
+    assert load_rows(file)[0].fit.slope == 2.0
+    assert SERIES.count(old) == 1
+    file.write_text(SERIES.replace(old, new))
+    with pytest.raises((ConfigurationError, UnknownNameError), match=message):
+        load_rows(file)
+
+
+def test_a_line_is_that_of_least_squares():
+    """x = 0, 1, 2 and y = 0, 2, 1: slope 1/2, intercept 1/2, a quarter of the variance."""
+    assert fitted([0, 1, 2], [0.0, 2.0, 1.0]) == (pytest.approx(0.5), pytest.approx(0.5), pytest.approx(0.25), 3)
 
 
 def test_a_file_that_is_not_there():

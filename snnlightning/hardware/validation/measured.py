@@ -6,7 +6,8 @@ A row (``[[rows]]`` of a TOML file in this folder, or of a file of one's own) sa
 coefficients of its profile are used how often: what the publication left open (was the host on? how active was the
 network?) is the distance between the two. ``recorded`` is a model value, or a part of it, that was computed elsewhere
 because its inputs (spikes of every neuron) are not in the file; such rows say so. The ratio model / reference is 1 for a
-perfect model.
+perfect model. A reference that is the slope or the intercept of a line comes with its points (``[series.NAME]``: x, y, the
+first x that counts, and what is taken off y): the line is fitted again, and a reference that is not its result is refused.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from ...errors import ConfigurationError, DataError, nearest, unknown_name
 from ..loading import load
 from ..profile import Profile
 from ..vocabulary import COEFFICIENTS, READING
+from .fit import Fit, fitted
 
 __all__ = ["Measured", "available_rows", "load_rows", "validate"]
 
@@ -28,8 +30,12 @@ _KEYS: dict[str, bool] = {
     "case": True, "chip": True, "network": True, "boundary": True, "quantity": True, "reference": True, "reference_kind": True,
     "source": True, "reading": True, "tests": True, "low": True, "high": True, "steps": False, "cores": False,
     "activity": False, "latency_ms": False, "profile": False, "circular": False, "partial": False,
+    "series": False, "fit": False,
 }  # fmt: skip
 _QUANTITIES = ("energy_uj", "power_mw", "latency_ms")
+_FITS = ("slope", "intercept")
+_FIT_TOLERANCE = 0.01
+"""A published line was drawn with more digits than were published of its points."""
 _ENDS = ("low", "value", "high")
 
 
@@ -54,6 +60,7 @@ class Measured:
         recorded: the model, or a part of it, was computed elsewhere and is not repeated here.
         circular: the profile's price comes from this very measurement.
         partial: the model covers a part of what was measured, so that its ratio is no test.
+        fit: the line that the reference was read from, fitted again; None where it is a single measurement.
     """
 
     case: str
@@ -76,6 +83,7 @@ class Measured:
     recorded: bool
     circular: bool
     partial: bool
+    fit: Fit | None
 
     @property
     def ratio(self) -> tuple[float, float]:
@@ -94,13 +102,15 @@ class Measured:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Why agreement shows less than it seems: recorded, circular."""
-        return (*["recorded"] * self.recorded, *["circular"] * self.circular)
+        """Why agreement shows less than it seems (recorded, circular), and how well a fitted reference is known."""
+        line = [] if self.fit is None else [f"line through {self.fit.points} points, R2 = {self.fit.r2:.4f}"]
+        return (*["recorded"] * self.recorded, *["circular"] * self.circular, *line)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they go into JSON."""
         return {
             **dataclasses.asdict(self),
+            "fit": None if self.fit is None else self.fit._asdict(),
             "ratio_low": self.ratio[0],
             "ratio_high": self.ratio[1],
             "verdict": self.verdict,
@@ -126,10 +136,12 @@ def load_rows(file: str | Path) -> tuple[Measured, ...]:
         raise DataError(f"{file} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file} is not TOML: {error}.") from error
-    rows = content.get("rows")
-    if set(content) != {"rows"} or not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise ConfigurationError(f"{file.name}: tables [[rows]] and nothing else are expected.")
-    return tuple(_row(f"{file.name}, row {number}", row) for number, row in enumerate(rows, start=1))
+    rows, series = content.get("rows", []), content.get("series", {})
+    tables = isinstance(rows, list) and isinstance(series, dict) and all(isinstance(row, dict) for row in rows)
+    if not rows or not tables or set(content) - {"rows", "series"}:
+        raise ConfigurationError(f"{file.name}: tables [[rows]] and [series.NAME], and nothing else, are expected.")
+    lines = {name: _line(f"{file.name}, series {name}", body) for name, body in series.items()}
+    return tuple(_row(f"{file.name}, row {number}", row, lines) for number, row in enumerate(rows, start=1))
 
 
 def validate(*files: str | Path) -> tuple[Measured, ...]:
@@ -142,7 +154,41 @@ def validate(*files: str | Path) -> tuple[Measured, ...]:
     return tuple(row for file in (*available_rows(), *files) for row in load_rows(file))
 
 
-def _row(where: str, row: Mapping[str, Any]) -> Measured:
+def _line(where: str, body: object) -> Fit:
+    keys = {"x", "y", "from", "offset"}
+    if not isinstance(body, Mapping) or set(body) != keys:
+        raise ConfigurationError(f"{where} is {body!r}; {', '.join(sorted(keys))} are expected.")
+    for key in ("x", "y"):
+        if not isinstance(body[key], list):
+            raise ConfigurationError(f"{where}: {key} is {body[key]!r}; a list of numbers is expected.")
+    x, y = ([_amount(f"{where}: {key}", value) for value in body[key]] for key in ("x", "y"))
+    start, offset = (_amount(f"{where}: {key}", body[key]) for key in ("from", "offset"))
+    if len(x) != len(y):
+        raise ConfigurationError(f"{where}: {len(x)} x and {len(y)} y; as many are expected.")
+    points = [(a, b - offset) for a, b in zip(x, y, strict=True) if a >= start]
+    return fitted([a for a, _ in points], [b for _, b in points])
+
+
+def _fit(where: str, row: Mapping[str, Any], lines: Mapping[str, Fit]) -> Fit | None:
+    """The line of a row's reference, which must be its slope or intercept."""
+    if ("series" in row) != ("fit" in row):
+        raise ConfigurationError(f"{where}: series and fit are given together, or none of them.")
+    if "series" not in row:
+        return None
+    if row["series"] not in lines:
+        raise unknown_name(f"series in {where}", row["series"], lines)
+    if row["fit"] not in _FITS:
+        raise ConfigurationError(f"{where}: fit is {row['fit']!r}; known: {', '.join(_FITS)}.")
+    line = lines[row["series"]]
+    value: float = getattr(line, row["fit"])
+    if not math.isclose(value, row["reference"], rel_tol=_FIT_TOLERANCE):
+        raise ConfigurationError(
+            f"{where}: reference is {row['reference']:g}, and the {row['fit']} of {row['series']} is {value:.4g}."
+        )
+    return line
+
+
+def _row(where: str, row: Mapping[str, Any], lines: Mapping[str, Fit]) -> Measured:
     for key in row:
         if key not in _KEYS:
             raise ConfigurationError(f"{where}: no key {key!r};{nearest(key, _KEYS)} Known: {', '.join(_KEYS)}.")
@@ -161,6 +207,7 @@ def _row(where: str, row: Mapping[str, Any]) -> Measured:
     low, high = (_end(f"{where}: {end}", row, row[end], profile) for end in ("low", "high"))
     if low > high:
         raise ConfigurationError(f"{where}: the low end of the model is {low:g}, the high end {high:g}.")
+    line = _fit(where, row, lines)
     texts = {key: row[key] for key, must in _KEYS.items() if must and key not in ("low", "high")}
     return Measured(
         **texts,
@@ -174,6 +221,7 @@ def _row(where: str, row: Mapping[str, Any]) -> Measured:
         recorded=any("recorded" in row[end] for end in ("low", "high")),
         circular=_flag(f"{where}: circular", row.get("circular", False)),
         partial=_flag(f"{where}: partial", row.get("partial", False)),
+        fit=line,
     )
 
 
