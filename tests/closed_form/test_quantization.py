@@ -153,7 +153,7 @@ def test_weights_that_are_all_zero_stay_so():
         assert torch.equal(rounded.w_in, zero)
         assert torch.isfinite(rounded.scale).all()
         assert (rounded.scale > 0).all()
-    silent = torch.cat([torch.ones(1, 4), zero])  # a neuron without weights takes the scale of the layer
+    silent = torch.cat([torch.full((1, 4), 3.0), zero])  # a neuron without weights takes the scale of the layer
     assert Quantization(per_channel=True).rounded(silent).scale.unique().numel() == 1
 
 

@@ -184,10 +184,10 @@ def test_a_module_takes_a_record_a_name_or_a_mapping_and_reaches_layers_anywhere
         def forward(self, x):
             return self.inner["net"](x)
 
-    for value in (Quantization(weight_bits=9), "davies2018_loihi", {"weight_bits": 9}):
+    for value in (Quantization(weight_bits=8), "modha2023_northpole", {"weight_bits": 8}):
         model = SpikingModule(Nested(), num_classes=3, quantization=value)
         layers = [module for module in model.modules() if isinstance(module, SpikingLayer)]
-        assert [layer.quantization for layer in layers] == 2 * [Quantization(weight_bits=9)]
+        assert [layer.quantization for layer in layers] == 2 * [Quantization(weight_bits=8)]
     with pytest.raises(ConfigurationError, match="Linear has no SpikingLayer in it"):
         SpikingModule(nn.Linear(4, 3), num_classes=3, quantization="davies2018_loihi")
 
@@ -220,14 +220,15 @@ def test_a_profile_that_knows_the_width_of_state_and_decay_has_them_rounded_too(
         name: Limit(name, value, "bits", "primary", "rockpool")
         for name, value in (("state_bits", 16), ("decay_bits", 4))
     }
-    found = quantization_of(dataclasses.replace(profile, limits={**profile.limits, **wide}))
-    assert found == Quantization(weight_bits=8, state_bits=16, decay_bits=4)
+    wider = dataclasses.replace(profile, limits={**profile.limits, **wide})
+    assert quantization_of(wider) == Quantization(weight_bits=8, state_bits=16, decay_bits=4)
+    assert quantization_of(wider, state_bits=20) == Quantization(weight_bits=8, state_bits=20, decay_bits=4)
 
 
 def test_arguments_replace_and_complete_those_of_the_profile():
     value = {"profile": "bos2024_xylo", "state_bits": 16, "per_channel": True}
     assert build_quantization(value) == Quantization(weight_bits=8, state_bits=16, per_channel=True)
-    assert build_quantization({"profile": "bos2024_xylo", "weight_bits": 4}) == Quantization(weight_bits=4)
+    assert build_quantization({"profile": "modha2023_northpole", "weight_bits": 4}) == Quantization(weight_bits=4)
     assert build_quantization({"profile": "merolla2014_truenorth", "weight_bits": 4}) == Quantization(weight_bits=4)
     assert build_quantization({"profile": None, "weight_bits": 4}) == Quantization(weight_bits=4)
     assert build_quantization(None) is None
