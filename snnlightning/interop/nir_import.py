@@ -299,17 +299,16 @@ def _readout(about: dict[str, Any], last: SpikingLayer) -> Readout:
 
 
 def _check_ends(graph: Any, layers: list[SpikingLayer]) -> None:
-    """Input and Output nodes that say a shape say the right one."""
+    """Input and Output nodes that say a shape say the right one; a batch axis of one in front of it may stand there."""
     for name, node in graph.nodes.items():
         if kind(node) not in ("Input", "Output"):
             continue
         types = node.input_type if kind(node) == "Input" else node.output_type
         size = layers[0].in_features if kind(node) == "Input" else layers[-1].out_features
-        for shape in (types or {}).values():
-            if shape is not None and [int(n) for n in np.ravel(np.asarray(shape))] != [size]:
-                raise ShapeError(
-                    f"node {name!r} ({kind(node)}) has shape {np.ravel(np.asarray(shape)).tolist()}; the weights say [{size}]."
-                )
+        for said in (types or {}).values():
+            shape = [] if said is None else [int(n) for n in np.ravel(np.asarray(said))]
+            if said is not None and (shape[-1:] != [size] or any(n != 1 for n in shape[:-1])):
+                raise ShapeError(f"node {name!r} ({kind(node)}) has shape {shape}; the weights say [{size}].")
 
 
 def _leave(weight: Tensor) -> Tensor:
