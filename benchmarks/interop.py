@@ -157,6 +157,18 @@ def read_snntorch(graph: Any, x: torch.Tensor) -> Array:
     return over_time(import_from_nir(graph), x)
 
 
+def read_snntorch_as_trained(graph: Any, x: torch.Tensor) -> Array:
+    """With the importer's choice of reset taken back to snnTorch's default."""
+    from snntorch.import_nir import import_from_nir
+
+    net = import_from_nir(graph)
+    for module in net.modules():
+        if hasattr(module, "reset_delay"):
+            module.reset_delay, module.reset_mechanism = True, "subtract"
+            module.state_function = module._base_sub  # chosen in __init__ and not by the setter
+    return over_time(net, x)
+
+
 def read_spyx(graph: Any, x: torch.Tensor) -> Array:
     import jax.numpy as jnp
     from spyx.nir import from_nir as import_graph
@@ -167,6 +179,7 @@ def read_spyx(graph: Any, x: torch.Tensor) -> Array:
 
 READERS: dict[str, tuple[Callable[[Any, torch.Tensor], Array], Callable[[bool], Order]]] = {
     "snntorch": (read_snntorch, lambda cuba: Order(True, "zero", True, True)),
+    "snntorch, its default reset": (read_snntorch_as_trained, lambda cuba: Order(True, new_current=cuba)),
     "norse": (read_norse, lambda cuba: Order(True, "zero", True, True)),
     "sinabs": (read_sinabs, lambda cuba: Order(True, "subtract", True, many=True)),
     "spyx": (read_spyx, lambda cuba: Order(reset_at_once=cuba, new_current=cuba)),
@@ -240,26 +253,30 @@ def exports() -> Iterator[str]:
             same = torch.equal(back(x).records[-1].output, records[-1].output)
         yield f"| {name} ({active:.1%} active) | snnlightning {snn.__version__} | {'yes' if same else 'NO'} | 0 | 0.0 % | {ours.sum():.0f} / {ours.sum():.0f} | | the way there and back |"
         for reader, (read, order_of) in READERS.items():
-            order, number = order_of(cuba), installed(reader)
+            package = reader.split(",", maxsplit=1)[0]
+            order, number = order_of(cuba), installed(package)
+            if package != reader and neuron.reset != "subtract":
+                continue
             if number is None:
                 yield f"| {name} | {reader} | | | | | | not installed |"
                 continue
-            graph = to_nir(net, dialect=reader)
+            label = reader.replace(package, f"{package} {number}")
+            graph = to_nir(net, dialect=package)
             try:
                 with quiet():
                     theirs = read(graph, x)
             except Exception as error:
-                yield f"| {name} | {reader} {number} | no | | | | | {in_short(error)} |"
+                yield f"| {name} | {label} | no | | | | | {in_short(error)} |"
                 continue
             shift = len(net.layers) * (order.fires_after + (order.new_current and cuba))
             far = differing(ours, theirs, shift)
-            model = stepped(graph, x.double().numpy(), reader, order)
+            model = stepped(graph, x.double().numpy(), package, order)
             explained = differing(model, theirs, 0)
             words = order.words(neuron.reset, cuba)
             if reader == "sinabs" and recurrent:
                 words = f"the whole sequence runs through one node after the other, so the loop is lost; {words}"
             yield (
-                f"| {name} | {reader} {number} | {'yes' if far == 0.0 else 'no'} | {shift} | {far:.1%} | "
+                f"| {name} | {label} | {'yes' if far == 0.0 else 'no'} | {shift} | {far:.1%} | "
                 f"{ours.sum():.0f} / {theirs.sum():.0f} | {'yes' if explained == 0.0 else f'no ({explained:.1%})'} | {words} |"
             )
 
@@ -277,6 +294,7 @@ def write_snntorch(x: torch.Tensor) -> tuple[Any, Array]:
         torch.nn.Linear(HIDDEN, OUTPUTS, bias=False),  # a bias acts from step 0 on, also where spikes come a step later
         snntorch.Leaky(beta=0.9 * torch.ones(OUTPUTS), threshold=torch.ones(OUTPUTS), init_hidden=True),
     )
+    net[0].weight.data.mul_(2.0)
     spikes = over_time(net, x)
     return export_to_nir(net, x[:, 0], ignore_dims=[0]), spikes
 

@@ -82,6 +82,8 @@ DIALECTS: dict[str, Dialect] = {
     record.name: record
     for record in (
         Dialect(name="nir"),
+        # NIR's equations stepped by forward Euler.
+        Dialect(name="euler", integration="euler"),
         # Norse 1.1.0: LIFBox cells; a LIF node's r is ignored with a warning, a CubaLIF node's r and w_in multiply.
         Dialect(name="norse", integration="euler", lif_gain="leak", if_gain="one"),
         # sinabs 3.1.3: tau counts steps, r is ignored (and must be 1 in LI), Linear nodes are unknown.
