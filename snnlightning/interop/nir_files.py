@@ -69,11 +69,40 @@ def read_nir(path: str | os.PathLike[str]) -> Any:
         raise DataError(f"{path}: no such file.")
     try:
         graph = nir.read(path)
-    except Exception as error:  # nir raises assertions, KeyErrors and whatever h5py does
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{path}: not a graph that nir {nir.version} can read ({type(error).__name__}: {reason})."
-        ) from error
+    except Exception as error:  # nir raises bare assertions, TypeErrors and whatever h5py does
+        raise DataError(f"{path}: {_reason(nir, path) or _in_words(nir, error)}.") from error
     if not isinstance(graph, nir.NIRGraph):
-        raise DataError(f"{path}: holds a single {type(graph).__name__} node; a graph is expected.")
+        raise DataError(f"{path}: {_single(type(graph).__name__)}.")
     return graph
+
+
+def _reason(nir: Any, path: Path) -> str | None:
+    """What is wrong with the types of a file's nodes; None when it is something else."""
+    h5py = require("h5py", "nir", "NIR files")
+    try:
+        with h5py.File(path, "r") as file:
+            return _wrong_type(nir, "", file["node"])
+    except (OSError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _wrong_type(nir: Any, name: str, group: Any) -> str | None:
+    kind = group["type"][()].decode("utf-8", errors="replace") if "type" in group else None
+    if not name and kind is not None and kind != "NIRGraph" and hasattr(nir, kind):
+        return _single(kind)
+    where = f"node {name!r}" if name else "the graph"
+    if kind is None:
+        return f"{where} has no type"
+    if not hasattr(nir, kind):
+        return f"{where} is a {kind}, which nir {nir.version} does not know; the file comes from another version or program"
+    inner = group.get("nodes", {}) if kind == "NIRGraph" else {}
+    return next((wrong for key in inner if (wrong := _wrong_type(nir, f"{name}/{key}".strip("/"), inner[key]))), None)
+
+
+def _single(kind: str) -> str:
+    return f"holds a single {kind} node; a graph is expected"
+
+
+def _in_words(nir: Any, error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return f"not a graph that nir {nir.version} can read ({type(error).__name__}{': ' if reason else ''}{reason})"
