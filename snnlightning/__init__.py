@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
     from .encoders import Latency, Rate
     from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
-    from .metrics import Footprint, SynOps, footprint
+    from .metrics import Footprint, NeuroBenchSynOps, SynOps, footprint
     from .neurons import IF, LI, LIF, CubaLI, CubaLIF
     from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
     from .regularizers import LowerBound, PopulationUpperBound, SquaredCount, TargetCount, TotalCount, UpperBound
@@ -25,7 +25,7 @@ _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
     "encoders": ("Latency", "Rate"),
     "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
-    "metrics": ("Footprint", "SynOps", "footprint"),
+    "metrics": ("Footprint", "NeuroBenchSynOps", "SynOps", "footprint"),
     "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
     "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
     "regularizers": ("LowerBound", "PopulationUpperBound", "SquaredCount", "TargetCount", "TotalCount", "UpperBound"),
@@ -66,6 +66,7 @@ __all__ = [
     "LowerBound",
     "MaxOverTime",
     "MeanOverTime",
+    "NeuroBenchSynOps",
     "PopulationUpperBound",
     "Quantization",
     "RandmanDataModule",

@@ -2,6 +2,7 @@
 
 from .counts import SynOpsCounts
 from .footprint import Footprint, footprint
+from .neurobench import NeuroBenchCounts, NeuroBenchSynOps
 from .synops import SynOps
 
-__all__ = ["Footprint", "SynOps", "SynOpsCounts", "footprint"]
+__all__ = ["Footprint", "NeuroBenchCounts", "NeuroBenchSynOps", "SynOps", "SynOpsCounts", "footprint"]

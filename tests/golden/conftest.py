@@ -1,0 +1,6 @@
+"""The bridge to snnTorch lives with the comparisons that use it, in ``benchmarks``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
