@@ -7,8 +7,8 @@ Nothing is read through hooks: the network is run by hand, and a neuron's spikes
 from collections.abc import Sequence
 from typing import Any
 
-import snntorch
 import torch
+from snntorch import utils
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -46,7 +46,7 @@ def _fitting(connection: Any, x: Tensor) -> Tensor:
 
 def records_of(network: Network, x: Tensor) -> list[LayerRecord]:
     """One batch x [B, T, *N] from a reset state; ``hidden_k`` has ``w_in`` and, with a Linear or Conv inside, ``w_rec``."""
-    snntorch.utils.reset(network)
+    utils.reset(network)
     came: list[list[Tensor]] = [[] for _ in range(network.depth)]
     went: list[list[Tensor]] = [[] for _ in range(network.depth)]
     with torch.no_grad():
