@@ -106,7 +106,8 @@ class Estimate:
             raise unknown_name("quantity of an estimate", quantity, QUANTITIES)
         band: Band | None = getattr(self, quantity)
         if band is None:
-            gaps = "; ".join(self.not_priced) or (f"contained in {QUANTITIES[0]}" if self.all_in_uj else "no price")
+            contained = ["contained in all_in_uj"] if self.all_in_uj is not None and quantity != "latency_ms" else []
+            gaps = "; ".join([*contained, *self.not_priced]) or "no price"
             raise ConfigurationError(f"{self.profile} gives no {quantity}: {gaps}.")
         return band.nominal
 

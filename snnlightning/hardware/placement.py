@@ -173,8 +173,9 @@ def _split_for_destinations(network: Network, parts: dict[str, int], most: int) 
         before = dict(parts)
         for source, count in before.items():
             size = network.size(source)
-            needed = math.ceil(size * _reach(network, parts, source) / most)
-            parts[source] = max(count, min(size, needed))
+            reach = _reach(network, parts, source)
+            per_core = size if reach * size <= most else max(1, int(most / reach))
+            parts[source] = max(count, math.ceil(size / per_core))
         if parts == before:
             return
     parts.update(start)

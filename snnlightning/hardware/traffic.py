@@ -5,6 +5,7 @@ the chip travel none. A layer's spikes are taken as even over its neurons.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 from .counts import Counts
 from .network import Network
@@ -12,6 +13,8 @@ from .placement import Core, Placement, axons_of
 from .synapses import INPUT
 
 __all__ = ["Traffic", "busiest_link", "traffic"]
+
+Tile = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,58 +28,59 @@ class Traffic:
 
 def traffic(counts: Counts, placement: Placement) -> Traffic | None:
     """Messages and hops, with a layer's spikes spread evenly over its neurons; None when events are not known."""
-    network = counts.network
-    assert network is not None
-    messages: dict[str, float] = {}
-    hops_ew: dict[str, float] = {}
-    hops_ns: dict[str, float] = {}
-    for source in (INPUT, *(layer.name for layer in network.layers)):
-        leaving = [matrix for matrix in network.synapses if matrix.source == source]
-        if not leaving:
-            continue
-        sent = [counts.sent_through(matrix) for matrix in leaving]
-        if any(number is None for number in sent):
-            return None
-        events = max(number for number in sent if number is not None)
-        there = _destinations(network, placement, source)
-        messages[source] = events * sum(share for _, share in there)
-        hops_ew[source] = hops_ns[source] = 0.0
-        tiles: dict[tuple[int, int], float] = {}
-        for core, share in there:
-            tiles[core.x, core.y] = tiles.get((core.x, core.y), 0.0) + share
-        for here, neurons in _by_tile(placement.of(source)).items():
-            part = events * neurons / network.size(source)
-            hops_ew[source] += part * sum(abs(x - here[0]) * share for (x, _), share in tiles.items())
-            hops_ns[source] += part * sum(abs(y - here[1]) * share for (_, y), share in tiles.items())
-    return Traffic(messages, hops_ew, hops_ns)
+    flows = _flows(counts, placement)
+    if flows is None:
+        return None
+    hops = [{flow.source: flow.events * _distance(flow, axis) for flow in flows} for axis in (0, 1)]
+    return Traffic({flow.source: flow.events * sum(flow.there.values()) for flow in flows}, *hops)
 
 
 def busiest_link(counts: Counts, placement: Placement) -> float | None:
     """Messages per sample over the link between two neighbouring tiles, and in one direction, that carries most of them.
 
-    Messages go along x and then along y. None when events are not known.
+    Messages go along x in the row where they start, and then along y in the column where they end: the load of a link is what
+    starts before it in its row (or in all rows) times what ends behind it. None when events are not known.
     """
+    flows = _flows(counts, placement)
+    if flows is None:
+        return None
+    load: dict[tuple[str, int, int, int], float] = {}
+    for flow in flows:
+        columns, rows = _along(flow.there, 0), _along(flow.here, 1)
+        for row in {y for _, y in flow.here}:
+            _pass(load, ("x", row), {x: n for (x, y), n in flow.here.items() if y == row}, columns, flow.events)
+        for column in columns:
+            _pass(load, ("y", column), rows, {y: n for (x, y), n in flow.there.items() if x == column}, flow.events)
+    return max(load.values(), default=0.0)
+
+
+class _Flow(NamedTuple):
+    """What one layer sends: its events, where they start (shares of its neurons by tile), and the cores by tile that each reaches."""
+
+    source: str
+    events: float
+    here: dict[Tile, float]
+    there: dict[Tile, float]
+
+
+def _flows(counts: Counts, placement: Placement) -> list[_Flow] | None:
     network = counts.network
     assert network is not None
-    load: dict[tuple[int, int, int, int], float] = {}
+    flows = []
     for source in (INPUT, *(layer.name for layer in network.layers)):
-        sent = [counts.sent_through(matrix) for matrix in network.synapses if matrix.source == source]
+        leaving = [matrix for matrix in network.synapses if matrix.source == source]
+        sent = [counts.sent_through(matrix) for matrix in leaving]
         if any(number is None for number in sent):
             return None
-        events = max((number for number in sent if number is not None), default=0.0)
-        there: dict[tuple[int, int], float] = {}
-        for core, share in _destinations(network, placement, source):
-            there[core.x, core.y] = there.get((core.x, core.y), 0.0) + share
-        for (x, y), neurons in _by_tile(placement.of(source)).items():
-            for (to_x, to_y), share in there.items():
-                messages = events * neurons / network.size(source) * share
-                step = 1 if to_x > x else -1
-                for at in range(x, to_x, step):
-                    load[at, y, step, 0] = load.get((at, y, step, 0), 0.0) + messages
-                step = 1 if to_y > y else -1
-                for at in range(y, to_y, step):
-                    load[to_x, at, 0, step] = load.get((to_x, at, 0, step), 0.0) + messages
-    return max(load.values(), default=0.0)
+        if leaving:
+            here: dict[Tile, float] = {}
+            for core in placement.of(source):
+                here[core.x, core.y] = here.get((core.x, core.y), 0.0) + core.neurons / network.size(source)
+            there: dict[Tile, float] = {}
+            for core, share in _destinations(network, placement, source):
+                there[core.x, core.y] = there.get((core.x, core.y), 0.0) + share
+            flows.append(_Flow(source, max(number for number in sent if number is not None), here, there))
+    return flows
 
 
 def _destinations(network: Network, placement: Placement, source: str) -> list[tuple[Core, float]]:
@@ -92,9 +96,32 @@ def _destinations(network: Network, placement: Placement, source: str) -> list[t
     return found
 
 
-def _by_tile(cores: tuple[Core, ...]) -> dict[tuple[int, int], int]:
-    """Neurons by tile."""
-    tiles: dict[tuple[int, int], int] = {}
-    for core in cores:
-        tiles[core.x, core.y] = tiles.get((core.x, core.y), 0) + core.neurons
-    return tiles
+def _along(tiles: dict[Tile, float], axis: int) -> dict[int, float]:
+    """Summed over the other axis."""
+    line: dict[int, float] = {}
+    for tile, amount in tiles.items():
+        line[tile[axis]] = line.get(tile[axis], 0.0) + amount
+    return line
+
+
+def _distance(flow: _Flow, axis: int) -> float:
+    """Tiles that the messages of one event travel along an axis."""
+    here, there = _along(flow.here, axis), _along(flow.there, axis)
+    return sum(n * m * abs(a - b) for a, n in here.items() for b, m in there.items())
+
+
+def _pass(
+    load: dict[tuple[str, int, int, int], float],
+    line: tuple[str, int],
+    here: dict[int, float],
+    there: dict[int, float],
+    events: float,
+) -> None:
+    """Add to the links of one row or column what starts at ``here`` and ends at ``there``."""
+    places = {*here, *there}
+    for at in range(min(places), max(places)):
+        for direction in (1, -1):
+            before = sum(n for place, n in here.items() if (place <= at) == (direction == 1))
+            behind = sum(n for place, n in there.items() if (place > at) == (direction == 1))
+            key = (*line, at, direction)
+            load[key] = load.get(key, 0.0) + events * before * behind
