@@ -157,7 +157,7 @@ def _neuron_node(nir: Any, layer: SpikingLayer, reader: Dialect) -> Any:
         learned={name: log.detach().cpu().tolist() for name, log in logs.items()},
     )
     cls = getattr(nir, node.type)
-    known = cls.__dataclass_fields__  # v_reset came with nir 1.0.5
+    known = cls.__dataclass_fields__  # v_reset came with nir 1.0.6
     return cls(**{key: values for key, values in node.fields.items() if key in known}, metadata=about)
 
 

@@ -254,7 +254,7 @@ def _says(
         return written.type == kind(node) and all(
             np.array_equal(np.broadcast_to(np.asarray(getattr(node, field), dtype=np.float64), (size,)), values)
             for field, values in written.fields.items()
-            if hasattr(node, field)  # v_reset came with nir 1.0.5
+            if hasattr(node, field)  # v_reset came with nir 1.0.6
         )
     except (ConfigurationError, KeyError, TypeError, ValueError):
         return False

@@ -24,7 +24,7 @@ from snnlightning.neurons import IF, LI, LIF, CubaLI, CubaLIF
 from snnlightning.readouts import LastStep, MaxOverTime, SpikeCount
 from snnlightning.surrogates import AbstractSurrogate, SuperSpike
 
-nir = pytest.importorskip("nir", minversion="1.0.5")
+nir = pytest.importorskip("nir", minversion="1.0.6")
 
 N = 3
 ONES = np.ones(N)

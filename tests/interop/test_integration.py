@@ -13,7 +13,7 @@ from snnlightning.layers import SpikingLayer, SpikingNetwork
 from snnlightning.neurons import IF, LI, LIF, AbstractNeuron, CubaLI, CubaLIF
 from snnlightning.readouts import LastStep, SpikeCount
 
-nir = pytest.importorskip("nir", minversion="1.0.5")
+nir = pytest.importorskip("nir", minversion="1.0.6")
 
 Array = NDArray[np.float64]
 HALF_MS = 1.0 / float(np.log(2.0))  # exp(-1 ms / tau) = 1/2

@@ -24,7 +24,7 @@ from snnlightning.readouts import LastStep, MaxOverTime, SpikeCount
 from snnlightning.surrogates import ATan, SuperSpike, Triangle
 from snnlightning.training import SpikingModule
 
-nir = pytest.importorskip("nir", minversion="1.0.5")
+nir = pytest.importorskip("nir", minversion="1.0.6")
 
 EXPRESSIBLE = (IF, LI, LIF, CubaLI, CubaLIF)
 VARIANTS = [parameter for parameter in neuron_variants() if type(parameter.values[0]) in EXPRESSIBLE]
