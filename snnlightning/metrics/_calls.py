@@ -50,9 +50,9 @@ def calls_of(parts: Sequence[Connection], whole: bool) -> Calls:
     leaving = [fan_out(part, part.activity.shape[2:]) for part in parts]
     reached = [_dense_fan_out(part) for part in parts]
     limit = _whole_numbers(parts[0].weight.dtype)
-    effective = torch.stack([_by_step(part, out) for part, out in zip(parts, leaving, strict=True)]).sum(dim=0)
+    counted = [_by_step(part, out) for part, out in zip(parts, leaving, strict=True)]
+    effective, spiking = torch.stack([steps_of for steps_of, _ in counted]).sum(dim=0), counted[0][1]
     dense = torch.stack([out.sum() for out in reached]).sum() * batch
-    spiking = _spiking_by_step(parts[0])
     if whole:
         effective, dense, spiking = effective.sum(dim=0, keepdim=True), dense * steps, spiking.all(dim=0, keepdim=True)
     for call in (effective > limit).nonzero().flatten().tolist():
@@ -80,30 +80,30 @@ def _dense_fan_out(connection: Connection) -> Tensor:
     return fan_out(ones, connection.activity.shape[2:])
 
 
-def _by_step(connection: Connection, leaving: Tensor) -> Tensor:
-    """Exact operations of the whole batch in each step, int64 [T]."""
-    activity = connection.activity.detach().flatten(2)
-    present = activity if connection.binary else activity != 0
+def _by_step(connection: Connection, leaving: Tensor) -> tuple[Tensor, Tensor]:
+    """Exact operations of the whole batch in each step, int64 [T], and whether its tensor [B, *N] is all 0, 1 and -1, bool [T]."""
+    present, spiking = _present(connection)
     # A row cannot exceed the sum of all fan-outs.
     dtype = torch.float32 if int(leaving.sum()) <= 2**24 else torch.float64
-    rows = present.to(dtype) @ leaving.flatten().to(dtype)
-    return rows.to(torch.int64).sum(dim=0)
+    rows = present.flatten(2).to(dtype) @ leaving.flatten().to(dtype)
+    return rows.to(torch.int64).sum(dim=0), spiking
 
 
-def _spiking_by_step(connection: Connection) -> Tensor:
-    """Whether a step's tensor [B, *N] holds nothing but 0, 1 and -1, bool [T]."""
-    activity = connection.activity.detach()
-    steps = activity.shape[1]
-    if connection.binary or activity.dtype == torch.bool or not activity.numel():
-        return torch.ones(steps, dtype=torch.bool, device=activity.device)
-    if not activity.is_floating_point():
-        activity = activity.to(torch.int64)  # unsigned ones have no -1 to be compared with
+def _present(connection: Connection) -> tuple[Tensor, Tensor]:
+    """1[x != 0] [B, T, *N], in whatever dtype, and per step whether all of x is 0, 1 or -1."""
+    x = connection.activity.detach()
+    spiking = torch.ones(x.shape[1], dtype=torch.bool, device=x.device)
+    if connection.binary or x.dtype == torch.bool or not x.numel():
+        return x, spiking
+    if x.is_floating_point():
+        low, high = map(float, x.aminmax())
+        # frac is 0 for whole numbers and NaN for what is not finite: two passes settle it for spikes.
+        if low >= -1 and high <= 1 and bool(x.frac().abs_().amax() == 0):
+            return x if low >= 0 else x.abs(), spiking
     else:
-        low, high = map(float, activity.aminmax())
-        if low >= -1 and high <= 1 and bool(activity.frac().count_nonzero() == 0):
-            return torch.ones(steps, dtype=torch.bool, device=activity.device)
-    classic = (activity == 0) | (activity == 1) | (activity == -1)
-    return classic.transpose(0, 1).flatten(1).all(dim=1)
+        x = x.to(torch.int64)  # unsigned ones have no -1 to be compared with
+    classic = (x == 0) | (x == 1) | (x == -1)
+    return x != 0, classic.transpose(0, 1).flatten(1).all(dim=1)
 
 
 def _as_run(parts: Sequence[Connection], call: int | slice, *, ones: bool) -> int:
