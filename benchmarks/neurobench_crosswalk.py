@@ -550,13 +550,15 @@ import json
 import torch
 from snnlightning import LI, LIF, MaxOverTime, NeuroBenchSynOps, SpikingLayer, SpikingNetwork
 
-net = SpikingNetwork([SpikingLayer(20, 16, neuron=LIF(), recurrent=True), SpikingLayer(16, 5, neuron=LI())], MaxOverTime())
+net = SpikingNetwork(
+    [SpikingLayer(20, 16, neuron=LIF(), recurrent=True), SpikingLayer(16, 5, neuron=LI())], MaxOverTime()
+)
 metric = NeuroBenchSynOps()
-for x in torch.ones(3, 4, 25, 20):     # three batches of NeuroBench's loader
+for x in torch.ones(3, 4, 25, 20):  # three batches of NeuroBench's loader
     metric.update(net(x))
 parameters = sum(p.numel() for p in net.parameters())
 results = metric.compute().as_neurobench(ParameterCount=parameters)
-print(json.dumps(results, indent=4))   # what Benchmark.save_benchmark_results writes
+print(json.dumps(results, indent=4))  # what Benchmark.save_benchmark_results writes
 ```
 
 It equals NeuroBench to the last bit (`tests/golden/test_neurobench.py` runs NeuroBench's own harness) for Linear layers and

@@ -67,6 +67,7 @@ def _needs(network: Network, profile: Profile, placement: Placement | None) -> I
     yield "outputs", network.layers[-1].neurons
     yield "recurrent_connections", sum(matrix.source == matrix.target for matrix in network.synapses)
     yield "weight_bits", max(map(network.bits_of, network.synapses), default=network.weight_bits)
+    yield "state_bits", network.state_bits
     yield "neurons", network.neurons
     yield "hidden_neurons", network.neurons - network.layers[-1].neurons
     yield "synapses", network.synapses_total

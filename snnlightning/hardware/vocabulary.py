@@ -116,6 +116,8 @@ LIMITS: dict[str, LimitKind] = {
     "places": LimitKind("wall", "places", "places of a layer along one axis"),
     "destinations": LimitKind("wall", "layers", "layers that one layer feeds"),
     "layers": LimitKind("budget", "layers", "layers of one chip"),
+    "state_bits": LimitKind("wall", "bits", "bits of a potential or a current, sign included"),
+    "decay_bits": LimitKind("wall", "bits", "bits of a decay after the point"),
     "cores": LimitKind("budget", "cores", "cores of one chip"),
     "neurons_per_core": LimitKind("budget", "neurons", "neurons of one core"),
     "neurons": LimitKind("budget", "neurons", "neurons of one chip"),
