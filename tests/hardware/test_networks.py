@@ -133,6 +133,34 @@ def test_neurons_side_by_side_have_no_more_sources_than_the_bound(kernel, neuron
     )
 
 
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        Kernel(1, 1, (4, 4), (2, 2), (1, 1), (0, 0), (1, 1)),
+        Kernel(2, 2, (5, 6), (3, 2), (2, 1), (1, 0), (1, 2)),
+        Kernel(1, 2, (3, 3, 3), (2, 2, 2), (1, 1, 1), (0, 0, 0), (1, 1, 1)),
+        Kernel(4, 4, (7,), (3,), (1,), (1,), (1,), groups=2),
+    ],
+)
+def test_the_bound_on_sources_holds_for_every_piece_of_a_layer(kernel):
+    """All pieces of all lengths, around the corners of rows too."""
+    x = torch.zeros(1, kernel.channels_in, *kernel.size, requires_grad=True)
+    weight = torch.ones(kernel.channels_out, kernel.channels_in // kernel.groups, *kernel.taps)
+    convolution = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(kernel.taps)]
+    out = convolution(x, weight, None, kernel.stride, kernel.padding, kernel.dilation, kernel.groups)
+    side_by_side = out[0].movedim(0, -1).flatten()
+    eye = torch.eye(kernel.outputs)
+    (fields,) = torch.autograd.grad(side_by_side, x, eye, is_grads_batched=True)
+    seen = fields.flatten(1) != 0
+    most = [
+        max(int(seen[first : first + n].any(0).sum()) for first in range(kernel.outputs - n + 1))
+        for n in range(1, kernel.outputs + 1)
+    ]
+    assert all(found <= kernel.sources(n) for n, found in enumerate(most, start=1))
+    assert kernel.sources(1) == most[0]
+    assert kernel.sources(kernel.outputs) == most[-1]
+
+
 def test_convolution_by_hand():
     """2 x 8 x 8, 3 x 3 kernel of 4 channels without border: 6 x 6 places of 18 synapses each, 72 stored weights."""
     kernel = Kernel(2, 4, (8, 8), (3, 3), (1, 1), (0, 0), (1, 1))

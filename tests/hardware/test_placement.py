@@ -262,6 +262,13 @@ def test_barriers_are_the_published_ones_and_linear_in_between(profile, tiles, n
     assert sync_ns(load(profile), tiles).nominal == pytest.approx(nanoseconds)
 
 
+def test_the_fullest_core_of_a_layer_sets_the_step():
+    """1,025 neurons on cores of 1,024: 513 and 512; the step takes 513 accesses."""
+    network = Network(1, (Layer("a", 1025),), (Synapses("a.w", "input", "a"),))
+    counts = Counts(1, {"a.w": 0.0}, 1025.0, {}, 0.0, 0.0, 0.0, network)
+    assert estimate(counts, "davies2018_loihi").nominal("latency_ms") == pytest.approx((113 + 513 * 5.3) * 1e-6)
+
+
 def test_reasons_are_sentences_and_walls_come_first():
     wide = Network.chain(5000, [200_000])
     counts = Counts(1, {"readout.w_in": 0.0}, 200_000.0, {}, 0.0, 0.0, None, wide)

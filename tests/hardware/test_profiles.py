@@ -60,6 +60,15 @@ def test_a_profile_of_ones_own(tmp_path):
         load(tmp_path / "other2026_chip.toml")
 
 
+def test_profiles_of_the_package_are_read_once_and_those_of_ones_own_every_time(tmp_path):
+    assert load("ma2024_darwin3") is load("ma2024_darwin3")
+    file = tmp_path / "mine2026_chip.toml"
+    text = (FOLDER / "ma2024_darwin3.toml").read_text().replace("ma2024_darwin3", "mine2026_chip")
+    for value in ("5.47", "5.48"):
+        file.write_text(text.replace("5.47", value))
+        assert load(file).coefficients["synop_pj"].value == float(value)
+
+
 def test_an_unknown_profile_names_the_nearest():
     with pytest.raises(
         UnknownNameError, match="no hardware profile named 'davies2018_lohi'; did you mean 'davies2018_loihi'"
