@@ -4,18 +4,26 @@ A layer calls it with its weights, a test with whatever it wants to know. It che
 the neuron over time and returns a :class:`~snnlightning.typing.Trace`. Arguments in, results out: no state is kept.
 """
 
-from typing import Literal
+import functools
+import importlib
+import importlib.util
+import logging
+from types import ModuleType
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .errors import ConfigurationError, ShapeError
+from .errors import ConfigurationError, ShapeError, require
 from .typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
 
-__all__ = ["BACKENDS", "Backend", "initial_state", "scan"]
+__all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
 
-Backend = Literal["auto", "reference"]
-BACKENDS: tuple[str, ...] = ("auto", "reference")
+Backend = Literal["auto", "reference", "numba"]
+BACKENDS: tuple[str, ...] = ("auto", "reference", "numba")
+
+logger = logging.getLogger("snnlightning.scan")
 
 
 def scan(
@@ -43,8 +51,9 @@ def scan(
         spike: v - v_th -> spikes: a surrogate, or its ``soft`` twin. A neuron without threshold takes None.
         coefficients: decays that replace the neuron's own (floats, [] or [N]); gradients flow through them.
         potentials: whether to return the potentials [B, T, N] as well.
-        backend: ``reference`` is the plain loop that defines the dynamics; ``auto`` takes the fastest one that can do
-            what is asked (today the reference is the only one).
+        backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
+            the CPU (``pip install 'snnlightning[fast]'``); ``auto`` takes the fastest one that can do what is asked, and
+            logs its choice once.
 
     Returns:
         ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None. T inputs give T outputs,
@@ -52,7 +61,9 @@ def scan(
 
     Raises:
         ShapeError: tensors that do not fit together.
-        ConfigurationError: an unknown backend, a spiking neuron without a surrogate or the other way round.
+        ConfigurationError: an unknown backend, one that cannot do what is asked (the message says why), a spiking neuron
+            without a surrogate or the other way round.
+        MissingDependencyError: ``backend="numba"`` without Numba.
 
     NaN: a potential that is NaN never crosses the threshold, so the output is silent; look at the state (``SpikingModule``
     does, and makes the loss NaN).
@@ -77,14 +88,119 @@ def scan(
     if not neuron.spiking and (spike is not None or w_rec is not None):
         what = "a surrogate" if spike is not None else "recurrent weights"
         raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
-    # State stays in the precision of the weights, also where autocast makes the product half.
-    drive = F.linear(x.to(w_in.dtype), w_in, bias).to(w_in.dtype)
-    state = _check_state(neuron, state, drive)
+    state = _check_state(neuron, state, w_in, x.shape[0])
     given = neuron.coefficients() if coefficients is None else coefficients
     if coefficients is not None and (lacking := neuron.coefficients().keys() - coefficients.keys()):
         raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {name} needs.")
-    decays = {key: _check_coefficient(key, value, features, drive) for key, value in given.items()}
+    decays = {key: _check_coefficient(key, value, features, w_in) for key, value in given.items()}
+    if backend != "reference" and _choose(backend, neuron, x, w_in, spike) == "numba":
+        fused: Any = _beside(type(neuron).__module__)
+        trace: Trace = fused.run(neuron, x, w_in, w_rec, bias, state, spike, decays, potentials)
+        return trace
+    # State stays in the precision of the weights, also where autocast makes the product half.
+    drive = F.linear(x.to(w_in.dtype), w_in, bias).to(w_in.dtype)
     return neuron.run(drive, w_rec, state, spike, decays, potentials)
+
+
+def supports(
+    backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: SpikeFunction | None = None
+) -> str | None:
+    """None when a backend can run this, or the reason why it cannot.
+
+    Args:
+        backend: ``reference`` or ``numba``.
+        neuron: a record of :mod:`snnlightning.neurons`, or one of yours.
+        x: the input.
+        w_in: input weights; they decide the element type and the device.
+        spike: the surrogate.
+
+    Example:
+        >>> from snnlightning.neurons import LI
+        >>> supports("reference", LI(), torch.ones(1, 2, 3), torch.ones(1, 3)) is None
+        True
+    """
+    if backend == "reference":
+        return None
+    if backend != "numba":
+        raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
+    if (reason := _around(x, w_in)) is not None:
+        return reason
+    module: Any = _beside(type(neuron).__module__)
+    if module is None:
+        return f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__numba.py beside its own"
+    found: str | None = module.supports(neuron, w_in, spike)
+    return found
+
+
+def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: torch.dtype = torch.float32) -> None:
+    """Compile ahead what ``backend="numba"`` needs for this neuron and surrogate, or load it: seconds, once per machine.
+
+    Raises:
+        ConfigurationError, MissingDependencyError: as ``scan``.
+    """
+    for x in (torch.ones(1, 2, 64, dtype=dtype), torch.eye(64, dtype=dtype)[:1].expand(1, 2, 64)):
+        w_in = torch.ones(64, 64, dtype=dtype, requires_grad=True)
+        w_rec = torch.ones(64, 64, dtype=dtype, requires_grad=True) if neuron.spiking else None
+        scan(neuron, x, w_in, w_rec, spike=spike, backend="numba").output.sum().backward()
+
+
+def _choose(backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: SpikeFunction | None) -> str:
+    """``numba`` or ``reference``."""
+    if torch.compiler.is_compiling() and backend == "auto":
+        return "reference"
+    reason = supports("numba", neuron, x, w_in, spike)
+    if backend == "auto" and reason is None and not _numba_is_here():
+        reason = "Numba is not installed (pip install 'snnlightning[fast]')"
+    if reason is None:
+        require("numba", "fast", "backend='numba'")
+        if backend == "auto":
+            _say("backend='auto' takes the compiled loops of Numba.")
+        return "numba"
+    if backend == "auto":
+        _say(f"backend='auto' takes the reference: {reason}.")
+        return "reference"
+    raise ConfigurationError(f"backend='numba' cannot do this: {reason}; use backend='auto' or 'reference'.")
+
+
+def _around(x: Tensor, w_in: Tensor) -> str | None:
+    """What the surroundings of a call have against compiled loops, or None."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return "the call is being traced (torch.compile or torch.jit), and the kernels cannot be"
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func (vmap, grad, ...) is active, and the kernels see plain tensors only"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active, and the kernels have the backward pass only"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on, and the kernels do not compute in half precision"
+    for name, tensor in (("x", x), ("w_in", w_in)):
+        if type(tensor) not in (Tensor, torch.nn.Parameter):
+            return f"{name} is a {type(tensor).__name__}, and the kernels see plain tensors only"
+        if tensor.device.type != "cpu" or tensor.layout != torch.strided:
+            where = tensor.device.type if tensor.device.type != "cpu" else "sparse"
+            return f"{name} is {where}, and the kernels read dense tensors on the CPU"
+    return None
+
+
+@functools.cache
+def _beside(module: str) -> ModuleType | None:
+    """``<neuron>__numba``, the file beside the neuron's own, or None."""
+    try:
+        return importlib.import_module(f"{module}__numba")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.endswith("__numba"):
+            raise
+        return None
+
+
+@functools.cache
+def _numba_is_here() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def _say(message: str) -> None:
+    """Log once per process."""
+    logger.info(message)
 
 
 def initial_state(neuron: NeuronLike, batch: int, features: int, like: Tensor) -> State:
@@ -111,10 +227,10 @@ def _check_weights(x: Tensor, w_in: Tensor, w_rec: Tensor | None, bias: Tensor |
     return features
 
 
-def _check_state(neuron: NeuronLike, state: State | None, drive: Tensor) -> State:
-    batch, features = drive.shape[0], drive.shape[-1]
+def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, batch: int) -> State:
+    features = w_in.shape[0]
     if state is None:
-        return initial_state(neuron, batch, features, drive)
+        return initial_state(neuron, batch, features, w_in)
     names = neuron.state_names
     if len(state) != len(names):
         raise ShapeError(
@@ -123,18 +239,18 @@ def _check_state(neuron: NeuronLike, state: State | None, drive: Tensor) -> Stat
     for name, tensor in zip(names, state, strict=True):
         if tuple(tensor.shape) != (batch, features):
             raise ShapeError(f"state {name} is {list(tensor.shape)}; [B, N] = [{batch}, {features}] is expected.")
-        if tensor.dtype != drive.dtype:
+        if tensor.dtype != w_in.dtype:
             raise ConfigurationError(
-                f"state {name} is {tensor.dtype} and the weights are {drive.dtype}; convert one of them."
+                f"state {name} is {tensor.dtype} and the weights are {w_in.dtype}; convert one of them."
             )
     return tuple(state)
 
 
-def _check_coefficient(name: str, value: float | Tensor, features: int, drive: Tensor) -> float | Tensor:
+def _check_coefficient(name: str, value: float | Tensor, features: int, w_in: Tensor) -> float | Tensor:
     if not isinstance(value, Tensor):
         return value
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != features):
         raise ShapeError(
             f"{name} has shape {list(value.shape)}; one value, or one per neuron [{features}], is expected."
         )
-    return value.to(device=drive.device, dtype=drive.dtype)
+    return value.to(device=w_in.device, dtype=w_in.dtype)

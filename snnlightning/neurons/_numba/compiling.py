@@ -1,0 +1,130 @@
+"""Kernels: plain Python loops that become machine code at first use, once for float32 and once for float64.
+
+Nothing is compiled, and Numba is not imported, before a kernel is called. Each element type is a function of its own with
+one fixed signature, so a cache entry holds one specialisation; a lock lets one process compile while the others wait and
+then load. A place that cannot be written to costs the cache and nothing else.
+"""
+
+import contextlib
+import functools
+import inspect
+import logging
+import pickle
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import require
+
+__all__ = ["Kernel", "helper", "kernel"]
+
+logger = logging.getLogger("snnlightning.numba")
+
+_FAST = {"reassoc", "contract", "nsz"}
+"""Sums may be reordered and fused; NaN and infinity keep their meaning (no ``nnan``, no ``ninf``)."""
+_NOTICEABLE_S = 0.5
+_compiling = threading.RLock()
+
+
+class Kernel:
+    """A loop over arrays whose element type ``real`` is chosen when it is fetched with ``of``.
+
+    Args:
+        function: the loop, in the subset of Python that Numba compiles; it may use ``real`` (the element type) and helpers.
+        signature: Numba's notation, with ``real`` for the element type and ``whole`` for the integer of its size.
+        fast: whether sums may be reordered.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: str, fast: bool) -> None:
+        self.function, self.signature, self.fast = function, signature, fast
+        self._compiled: dict[str, Callable[..., Any]] = {}
+
+    def of(self, dtype: str) -> Callable[..., Any]:
+        """The machine code for ``float32`` or ``float64``; compiled, or loaded, when it is not there yet."""
+        found = self._compiled.get(dtype)
+        if found is None:
+            with _compiling:
+                found = self._compiled.get(dtype)
+                if found is None:
+                    found = self._compiled[dtype] = _compile(self, dtype)
+        return found
+
+
+def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
+    """Decorator: this loop is a kernel."""
+    return lambda function: Kernel(function, signature, fast)
+
+
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: kernels of the same file call this function, so it is compiled into them."""
+    function.__dict__["helper"] = True
+    return function
+
+
+def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
+    numba = require("numba", "fast", "backend='numba'")
+    fastmath = _FAST if wanted.fast else False
+    namespace = {
+        name: numba.njit(nogil=True, fastmath=fastmath)(_retyped(value, dtype, value.__globals__))
+        if getattr(value, "helper", False)
+        else value
+        for name, value in wanted.function.__globals__.items()
+    }
+    function = _retyped(wanted.function, dtype, namespace)
+    signature = wanted.signature.replace("real", dtype).replace("whole", dtype.replace("float", "int"))
+    try:
+        dispatcher = numba.njit(nogil=True, fastmath=fastmath, cache=True)(function)
+        folder = Path(dispatcher.stats.cache_path)
+        with _one_process_at_a_time(folder):
+            _fill(dispatcher, signature, folder)
+    except (OSError, RuntimeError, EOFError, pickle.PickleError) as error:
+        # No place for a cache, a full disk, or a file that a crash cut short: go on without.
+        _say(f"compiled code is not kept on disk ({type(error).__name__}: {error}); set NUMBA_CACHE_DIR to a folder.")
+        dispatcher = numba.njit(nogil=True, fastmath=fastmath)(function)
+        _fill(dispatcher, signature, None)
+    dispatcher.disable_compile()
+    compiled: Callable[..., Any] = dispatcher
+    return compiled
+
+
+def _fill(dispatcher: Any, signature: str, folder: Path | None) -> None:
+    start = time.perf_counter()
+    dispatcher.compile(signature)
+    if not dispatcher.stats.cache_hits and time.perf_counter() - start > _NOTICEABLE_S:
+        kept = f"kept in {folder}" if folder else "not kept"
+        _say(f"compiling the Numba kernels takes a few seconds, once; {kept}. snnlightning.scan.warmup() does it ahead.")
+
+
+@functools.cache
+def _say(message: str) -> None:
+    """Log once per process."""
+    logger.info(message)
+
+
+def _retyped(function: Callable[..., Any], dtype: str, namespace: dict[str, Any]) -> types.FunctionType:
+    """The function under a name of its own, with ``real`` meaning ``dtype``."""
+    assert inspect.isfunction(function)
+    copy = types.FunctionType(function.__code__, {**namespace, "real": getattr(np, dtype)}, function.__name__)
+    copy.__qualname__ = f"{function.__qualname__}_{dtype}"
+    copy.__module__ = function.__module__
+    return copy
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time(folder: Path) -> Iterator[None]:
+    """A lock file in the cache; where there is no locking, several processes may compile the same thing."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "snnlightning.lock").open("a") as lock:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,436 @@
+"""The loops: find events, run a layer forward, run it backward, and sum weight gradients.
+
+All arrays are C-contiguous; S samples of a chunk, T steps, N neurons, K inputs. Row s T + t of an event list holds what
+was sent at step t of sample s: ``pointer[row] : pointer[row + 1]`` into ``index``. Lists of events have room for the
+densest case, so nothing can overflow. ``real`` is float32 or float64.
+
+The neurons of the package are one recursion, with x = the current that enters the potential at this step,
+
+    cur[n] = W in[n] + bias + V S[n]            (S[n-1] when ``delayed``)
+    with a synaptic current:  x[n] = i[n],    i[n+1] = a i[n] + cur[n]
+    without:                  x[n] = cur[n]
+    u[n] = b v[n] + g x[n];   v[n+1] = u[n] - S[n] v_th  or  u[n] (1 - S[n])
+
+and the same operations in the same order as the reference, so that float32 rounds alike.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from .compiling import helper, kernel
+
+__all__ = ["CURRENT", "DELAYED", "RECURRENT", "RESET_ATTACHED", "RESET_ZERO", "SPIKING",
+           "advance", "count_some", "events", "retreat", "weight_gradient"]  # fmt: skip
+
+Array = Any
+real: Any = float
+"""Stands for the element type; set when a kernel is compiled."""
+
+SPIKING, CURRENT, RESET_ZERO, RESET_ATTACHED, RECURRENT, DELAYED = 1, 2, 4, 8, 16, 32
+_BLOCK = 16
+
+
+@kernel("int64(real[:,::1], int64)")
+def count_some(x: Array, stride: int) -> int:
+    """How many elements of every ``stride``-th row are not zero."""
+    count = 0
+    for r in range(0, x.shape[0], stride):
+        for k in range(x.shape[1]):
+            count += x[r, k] != 0
+    return count
+
+
+@kernel("int64(real[:,::1], whole[:,::1], int32[::1], real[::1], int64[::1])")
+def events(x: Array, bits: Array, index: Array, value: Array, pointer: Array) -> int:
+    """Elements of x [rows, K] that are not zero, row by row; returns how many of them are not one.
+
+    Args:
+        x: a chunk.
+        bits: the same memory as whole numbers, in which zeros of a block show with one comparison.
+        index: room for rows K + 1 columns.
+        value: room for as many values.
+        pointer: [rows + 1].
+    """
+    rows, columns = x.shape
+    found, other = 0, 0
+    pointer[0] = 0
+    blocks = columns // _BLOCK * _BLOCK
+    for r in range(rows):
+        for k in range(0, blocks, _BLOCK):
+            any_bit = bits[r, k]
+            for q in range(1, _BLOCK):
+                any_bit |= bits[r, k + q]
+            if any_bit != 0:
+                for q in range(k, k + _BLOCK):
+                    y = x[r, q]
+                    index[found], value[found] = q, y
+                    sent = y != 0
+                    found += sent
+                    other += sent & (y != 1)
+        for q in range(blocks, columns):
+            y = x[r, q]
+            index[found], value[found] = q, y
+            sent = y != 0
+            found += sent
+            other += sent & (y != 1)
+        pointer[r + 1] = found
+    return other
+
+
+@helper
+def _gather(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
+    """out += the rows that ``index[lo:hi]`` names, in that order."""
+    n = out.shape[0]
+    e = lo
+    while e + 8 <= hi:
+        r0, r1, r2, r3 = rows[index[e]], rows[index[e + 1]], rows[index[e + 2]], rows[index[e + 3]]
+        r4, r5, r6, r7 = rows[index[e + 4]], rows[index[e + 5]], rows[index[e + 6]], rows[index[e + 7]]
+        for j in range(n):
+            out[j] = (((((((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]) + r4[j]) + r5[j]) + r6[j]) + r7[j]
+        e += 8
+    while e + 4 <= hi:
+        r0, r1, r2, r3 = rows[index[e]], rows[index[e + 1]], rows[index[e + 2]], rows[index[e + 3]]
+        for j in range(n):
+            out[j] = (((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]
+        e += 4
+    while e < hi:
+        r0 = rows[index[e]]
+        for j in range(n):
+            out[j] = out[j] + r0[j]
+        e += 1
+
+
+@helper
+def _gather_values(rows: Array, index: Array, value: Array, lo: int, hi: int, out: Array) -> None:
+    """out += value times row, for each event."""
+    for e in range(lo, hi):
+        r0, y = rows[index[e]], value[e]
+        for j in range(out.shape[0]):
+            out[j] += y * r0[j]
+
+
+@kernel(
+    "void(int64[::1], int32[::1], real[::1], real[:,:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
+    "real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
+    "real[:,:,::1], real[:,:,::1], real[:,:,::1], int64, int64)"
+)
+def advance(
+    pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
+    decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any, v: Array, i: Array,
+    spike_pointer: Array, spike_index: Array, known: int,
+    output: Array, potentials: Array, currents: Array, steps: int, flags: int,
+) -> None:  # fmt: skip
+    """Run S samples over T steps.
+
+    Args:
+        pointer, index, value: input events; ``value`` is empty when all are one. Unused when ``drive`` is not empty.
+        drive: W in + bias [S, T, N], or empty.
+        bias: [N], or empty.
+        w_in_t, w_rec_t: weights by presynaptic neuron, [K, N] and [N, N].
+        first: [S, N], what arrives through w_rec at the first step when ``delayed``.
+        decay_syn, decay_mem, gain: a, b and g, [N].
+        v, i: [S, N], the state; overwritten with the last one.
+        spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
+        output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
+    """
+    samples, n = v.shape
+    spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
+    recurrent, delayed = flags & RECURRENT, flags & DELAYED
+    dense, binary = drive.size > 0, value.size == 0
+    cur = first[0].copy() if first.size > 0 else decay_mem.copy()
+    back = cur.copy()
+    found = 0
+    for s in range(samples):
+        vs, cs = v[s], i[s] if has_current else v[s]
+        for t in range(steps):
+            row = s * steps + t
+            if potentials.size > 0:
+                p = potentials[s, t]
+                for j in range(n):
+                    p[j] = vs[j]
+            if output.size > 0:
+                o = output[s, t]
+                if spiking:
+                    for j in range(n):
+                        o[j] = real(1) if vs[j] > v_th else real(0)
+                else:
+                    for j in range(n):
+                        o[j] = vs[j]
+            if spiking:
+                if known:
+                    found = spike_pointer[row + 1]
+                else:
+                    for j in range(n):
+                        spike_index[found] = j
+                        found += vs[j] > v_th
+                    spike_pointer[row + 1] = found
+            if dense:
+                d = drive[s, t]
+                for j in range(n):
+                    cur[j] = d[j]
+            else:
+                for j in range(n):
+                    cur[j] = 0
+                if binary:
+                    _gather(w_in_t, index, pointer[row], pointer[row + 1], cur)
+                else:
+                    _gather_values(w_in_t, index, value, pointer[row], pointer[row + 1], cur)
+                if bias.size > 0:
+                    for j in range(n):
+                        cur[j] += bias[j]
+            if recurrent:
+                if delayed and t == 0:
+                    f = first[s]
+                    for j in range(n):
+                        cur[j] += f[j]
+                else:
+                    sender = row - 1 if delayed else row
+                    for j in range(n):
+                        back[j] = 0
+                    _gather(w_rec_t, spike_index, spike_pointer[sender], spike_pointer[sender + 1], back)
+                    for j in range(n):
+                        cur[j] += back[j]
+            if has_current:
+                if currents.size > 0:
+                    x = currents[s, t]
+                    for j in range(n):
+                        x[j] = cs[j]
+                for j in range(n):
+                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j]
+                    cs[j] = decay_syn[j] * cs[j] + cur[j]
+            else:
+                if currents.size > 0:
+                    x = currents[s, t]
+                    for j in range(n):
+                        x[j] = cur[j]
+                for j in range(n):
+                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cur[j]
+            if spiking:
+                for e in range(spike_pointer[row], found):
+                    k = spike_index[e]
+                    if to_zero:
+                        vs[k] = vs[k] * real(0)
+                    else:
+                        vs[k] = vs[k] - v_th
+
+
+@helper
+def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> None:
+    """out[k] += rows[k] . vector for the chosen k."""
+    n = vector.shape[0]
+    e = 0
+    while e + 4 <= count:
+        k0, k1, k2, k3 = chosen[e], chosen[e + 1], chosen[e + 2], chosen[e + 3]
+        r0, r1, r2, r3 = rows[k0], rows[k1], rows[k2], rows[k3]
+        s0, s1, s2, s3 = real(0), real(0), real(0), real(0)
+        for j in range(n):
+            y = vector[j]
+            s0 += r0[j] * y
+            s1 += r1[j] * y
+            s2 += r2[j] * y
+            s3 += r3[j] * y
+        out[k0] += s0
+        out[k1] += s1
+        out[k2] += s2
+        out[k3] += s3
+        e += 4
+    while e < count:
+        k0 = chosen[e]
+        r0 = rows[k0]
+        s0 = real(0)
+        for j in range(n):
+            s0 += r0[j] * vector[j]
+        out[k0] += s0
+        e += 1
+
+
+@helper
+def _product(delta: Array, rows: Array, out: Array) -> None:
+    """out += delta @ rows, for a few rows of delta; four rows of the matrix at a time, which then stay close by."""
+    samples, n = delta.shape
+    k = 0
+    while k + 4 <= n:
+        v0, v1, v2, v3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for s in range(samples):
+            a0, a1, a2, a3 = delta[s, k], delta[s, k + 1], delta[s, k + 2], delta[s, k + 3]
+            o = out[s]
+            for j in range(n):
+                o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j])
+        k += 4
+    while k < n:
+        v0 = rows[k]
+        for s in range(samples):
+            a0 = delta[s, k]
+            o = out[s]
+            for j in range(n):
+                o[j] += a0 * v0[j]
+        k += 1
+
+
+@kernel(
+    "void(real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], int64[::1], int32[::1],"
+    "real[:,::1], real[:,::1], real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], real[:,::1],"
+    "real[:,:,::1], real[:,:,::1], int64, int64)",
+    fast=True,
+)
+def retreat(
+    psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
+    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array,
+    decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any,
+    grad_v: Array, grad_i: Array, grad_z: Array, delta: Array, grad_decays: Array, steps: int, flags: int,
+) -> None:  # fmt: skip
+    """The adjoint of ``advance``, for S samples at once, last step first.
+
+    dL/du = dL/dv[n+1] (1 - S[n] when a reset is to zero);  dL/dcur = dL/di[n+1], or g dL/du without a current;
+    dL/dS[n] = from the output, + V^T dL/dcur, + the reset's when attached;
+    dL/dv[n] = b dL/du + dL/dS[n] psi[n] + from the potentials;  dL/di[n] = a dL/di[n+1] + g dL/du.
+
+    V^T dL/dcur is computed only where psi is not zero, unless that is most of it.
+
+    Args:
+        psi: h(v[n] - v_th); empty for a neuron without threshold.
+        grad_output, grad_potentials: what comes from above; empty when nothing does.
+        potentials, currents: v[n] and x[n] as ``advance`` gives them; empty where not needed (see ``layer``).
+        w_rec, w_rec_t: empty when nothing flows back through them.
+        grad_v, grad_i: [S, N], the gradient of the last state; overwritten with that of the first.
+        grad_z: [S, N]: of the last state's spikes when ``delayed``.
+        delta: [S, T, N], dL/dcur; written.
+        grad_decays: [S, 3, N]: of a, b and g, summed over time; empty when not wanted.
+    """
+    samples, n = grad_v.shape
+    spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
+    attached, delayed = flags & RESET_ATTACHED, flags & DELAYED
+    recurrent = w_rec_t.size > 0
+    wants_decays = grad_decays.size > 0
+    du = decay_mem.copy()
+    later = grad_v.copy()  # dL/dcur of the step whose spikes are these: of this step, or of the next when delayed
+    back = grad_v.copy()
+    chosen = np.empty(n + 1, np.int32)
+    many = False
+    if recurrent:
+        active = 0
+        for s in range(samples):
+            for t in range(steps):
+                p = psi[s, t]
+                for j in range(n):
+                    active += p[j] != 0
+        many = active > 0.55 * (samples * steps * n)
+    for t in range(steps - 1, -1, -1):
+        if recurrent:
+            for s in range(samples):
+                if delayed:
+                    if t + 1 < steps:
+                        d = delta[s, t + 1]
+                    else:
+                        d = later[s]
+                        for j in range(n):
+                            d[j] = 0
+                    for j in range(n):
+                        later[s, j] = d[j]
+                elif has_current:
+                    for j in range(n):
+                        later[s, j] = grad_i[s, j]
+                else:
+                    _du(grad_v[s], spike_index, spike_pointer, s * steps + t, to_zero, later[s])
+                    for j in range(n):
+                        later[s, j] *= gain[j]
+                for j in range(n):
+                    back[s, j] = 0
+            if many:
+                _product(later, w_rec, back)
+        for s in range(samples):
+            row = s * steps + t
+            gv, d = grad_v[s], delta[s, t]
+            _du(gv, spike_index, spike_pointer, row, to_zero and spiking, du)
+            if has_current:
+                gi = grad_i[s]
+                for j in range(n):
+                    d[j] = gi[j]
+            else:
+                gi = gv
+                for j in range(n):
+                    d[j] = gain[j] * du[j]
+            if wants_decays:
+                a_sum, b_sum, g_sum = grad_decays[s, 0], grad_decays[s, 1], grad_decays[s, 2]
+                x, p = currents[s, t], potentials[s, t]
+                for j in range(n):
+                    b_sum[j] += du[j] * p[j]
+                    g_sum[j] += du[j] * x[j]
+                if has_current:
+                    for j in range(n):
+                        a_sum[j] += gi[j] * x[j]
+            if has_current:
+                for j in range(n):
+                    gi[j] = decay_syn[j] * gi[j] + gain[j] * du[j]
+            if spiking:
+                h, b = psi[s, t], back[s]
+                if recurrent and not many:
+                    count = 0
+                    for j in range(n):
+                        chosen[count] = j
+                        count += h[j] != 0
+                    _dots(w_rec_t, chosen, count, later[s], b)
+                elif not recurrent:
+                    for j in range(n):
+                        b[j] = 0
+                if grad_output.size > 0:
+                    g = grad_output[s, t]
+                    for j in range(n):
+                        b[j] += g[j]
+                if delayed and t == steps - 1:
+                    for j in range(n):
+                        b[j] += grad_z[s, j]
+                if attached:
+                    if to_zero:
+                        x, p = currents[s, t], potentials[s, t]
+                        for j in range(n):
+                            b[j] -= gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
+                    else:
+                        for j in range(n):
+                            b[j] -= gv[j] * v_th
+                for j in range(n):
+                    gv[j] = decay_mem[j] * du[j] + b[j] * h[j]
+            else:
+                for j in range(n):
+                    gv[j] = decay_mem[j] * du[j]
+                if grad_output.size > 0:
+                    g = grad_output[s, t]
+                    for j in range(n):
+                        gv[j] += g[j]
+            if grad_potentials.size > 0:
+                g = grad_potentials[s, t]
+                for j in range(n):
+                    gv[j] += g[j]
+
+
+@helper
+def _du(gv: Array, spike_index: Array, spike_pointer: Array, row: int, to_zero: int, out: Array) -> None:
+    """dL/du from dL/dv[n+1]: through the reset to zero nothing comes back."""
+    for j in range(gv.shape[0]):
+        out[j] = gv[j]
+    if to_zero:
+        for e in range(spike_pointer[row], spike_pointer[row + 1]):
+            out[spike_index[e]] *= real(0)
+
+
+@kernel("void(real[:,:,::1], int64[::1], int32[::1], real[::1], int64, int64, int64, real[:,::1])")
+def weight_gradient(
+    delta: Array, pointer: Array, index: Array, value: Array, delayed: int, lo: int, hi: int, grad_t: Array
+) -> None:
+    """grad_t[k, lo:hi] += delta[s, t, lo:hi] (times the value) for every event k of step t (t - 1 when ``delayed``)."""
+    samples, steps, n = delta.shape
+    for s in range(samples):
+        for t in range(1 if delayed else 0, steps):
+            row = s * steps + t - (1 if delayed else 0)
+            d = delta[s, t, lo:hi]
+            if value.size == 0:
+                for e in range(pointer[row], pointer[row + 1]):
+                    g = grad_t[index[e], lo:hi]
+                    for j in range(hi - lo):
+                        g[j] += d[j]
+            else:
+                for e in range(pointer[row], pointer[row + 1]):
+                    g, y = grad_t[index[e], lo:hi], value[e]
+                    for j in range(hi - lo):
+                        g[j] += y * d[j]

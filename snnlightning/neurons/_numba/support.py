@@ -1,0 +1,42 @@
+"""What the Numba kernels can do, and the reason when they cannot."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...typing import NeuronLike, SpikeFunction
+
+__all__ = ["reason_against"]
+
+_DTYPES = (torch.float32, torch.float64)
+
+
+def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
+    """None, or why this neuron with these weights and this spike function has no kernel.
+
+    Args:
+        neuron: as ``scan`` takes it.
+        known: the one class whose equation the kernel is.
+        w_in: input weights; they decide the element type and the device.
+        spike: the surrogate, or None.
+    """
+    name = type(neuron).__name__
+    if type(neuron) is not known:
+        return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
+    if w_in.device.type != "cpu":
+        return f"the weights are on {w_in.device.type}, and the kernels run on the CPU"
+    if w_in.dtype not in _DTYPES:
+        return f"the weights are {w_in.dtype}; the kernels take float32 and float64"
+    if neuron.spiking and not _is_plain_step(spike):
+        return f"the spike function {spike!r} is not a surrogate's step (a smooth twin is not 0 and 1, for example)"
+    return None
+
+
+def _is_plain_step(spike: Any) -> bool:
+    """Whether calling it is the step of ``AbstractSurrogate``, not replaced by a subclass."""
+    owner = next((cls for cls in type(spike).__mro__ if "__call__" in vars(cls)), None)
+    return owner is not None and (owner.__module__, owner.__name__) == (
+        "snnlightning.surrogates.abstract",
+        "AbstractSurrogate",
+    )
