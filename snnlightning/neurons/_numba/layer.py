@@ -208,10 +208,31 @@ class _Layer(torch.autograd.Function):
         return (output, *states, *(() if potentials is None else (potentials,)))  # type: ignore[arg-type]
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        found = _backward(ctx, grads) if ctx.finite else None
-        return _reference_backward(ctx, grads) if found is None else found
+        with torch.no_grad():
+            found = _backward(ctx, grads) if ctx.finite else None
+        if found is None:
+            found = _reference_backward(ctx, grads)
+        if not torch.is_grad_enabled():
+            return found
+        # create_graph=True: a second derivative would be lost in silence.
+        anchor = torch.zeros((), requires_grad=True)
+        return tuple(g if g is None else _NoSecondDerivative.apply(g.detach(), anchor) for g in found)
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    """A gradient that cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, anchor: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        raise RuntimeError(
+            "backend='numba' has no second derivative (its gradients cannot be differentiated again); "
+            "use backend='reference'."
+        )
 
 
 def _named_state(call: _Call, rest: Sequence[Tensor | None]) -> dict[str, Tensor]:

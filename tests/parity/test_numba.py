@@ -1,0 +1,500 @@
+"""The compiled loops say what the reference says: spikes, last state and every gradient, and how they behave at the edges."""
+
+import dataclasses
+import itertools
+import logging
+import math
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import dyadic, every, neuron_variants
+from torch import Tensor
+
+import snnlightning
+from snnlightning import scan as scan_module
+from snnlightning.errors import ConfigurationError, MissingDependencyError
+from snnlightning.layers import SpikingLayer
+from snnlightning.neurons import LI, LIF, AbstractNeuron, CubaLIF
+from snnlightning.scan import scan, supports
+from snnlightning.surrogates import AbstractSurrogate, SuperSpike, Triangle
+
+pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
+
+ALL = neuron_variants()
+SPIKING = neuron_variants(spiking=True)
+all_variants = pytest.mark.parametrize("neuron", ALL)
+SIZES = (1, 7, 33, 63, 100)
+STEPS, BATCH = 9, 3
+
+
+def inputs(
+    neuron: AbstractNeuron, n: int, *, dtype: torch.dtype = torch.float64, density: float = 0.1, exact: bool = False,
+    inputs: int | None = None, learned: str = "per_neuron", counts: bool = False, batch: int = BATCH,
+) -> dict[str, Tensor | None]:  # fmt: skip
+    """Everything a layer takes, all of it asking for gradients; random, or dyadic with decays of one half."""
+    generator = torch.Generator().manual_seed(n)
+    k = inputs or n + 3
+
+    def randn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    x = (torch.rand(batch, STEPS, k, generator=generator) < density).to(dtype)
+    if counts:
+        x = x * torch.randint(1, 4, x.shape, generator=generator).to(dtype)
+    tensors = {"x": x}
+    if exact:
+        tensors |= {"w_in": dyadic(n, k, seed=n, dtype=dtype) * 4.0, "bias": dyadic(n, seed=n + 1, dtype=dtype)}
+        tensors |= {f"state {name}": dyadic(batch, n, seed=n + 2, dtype=dtype) for name in neuron.state_names}
+    else:
+        tensors |= {"w_in": 2.0 * randn(n, k), "bias": 0.3 * randn(n)}
+        tensors |= {f"state {name}": 0.5 * randn(batch, n) for name in neuron.state_names}
+    if neuron.spiking:
+        tensors["w_rec"] = dyadic(n, n, seed=n + 3, dtype=dtype) if exact else randn(n, n) / math.sqrt(n)
+    for name in neuron.coefficients():
+        size = (n,) if learned == "per_neuron" else ()
+        tensors[name] = torch.full(size, 0.5, dtype=dtype) if exact else 0.4 + 0.5 * torch.rand(size, generator=generator, dtype=dtype)  # fmt: skip
+    return tensors
+
+
+def outcome(
+    neuron: AbstractNeuron, tensors: dict[str, Tensor], backend: str, *, spike: Any = None, gradients: bool = True
+) -> dict[str, Tensor]:
+    """Outputs and, with random numbers from above, the gradient of every tensor, by name."""
+    leaves = {name: t.detach().clone().requires_grad_(gradients) for name, t in tensors.items()}
+    trace = scan(
+        neuron, leaves["x"], leaves["w_in"], leaves.get("w_rec"), bias=leaves.get("bias"),
+        state=tuple(leaves[f"state {name}"] for name in neuron.state_names) if "state v" in leaves else None,
+        spike=(spike or Triangle(gamma=0.7)) if neuron.spiking else None,
+        coefficients={name: leaves[name] for name in neuron.coefficients()} if "decay_mem" in leaves else None,
+        potentials=True, backend=backend,
+    )  # fmt: skip
+    found = {"output": trace.output, "potentials": trace.potentials}
+    found |= {f"last {name}": variable for name, variable in zip(neuron.state_names, trace.state, strict=True)}
+    if gradients:
+        generator = torch.Generator().manual_seed(99)
+        loss = sum((t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum() for t in found.values())
+        wanted = [t for name, t in leaves.items()]
+        grads = torch.autograd.grad(loss, wanted, allow_unused=True)
+        found |= {f"grad {name}": g for name, g in zip(leaves, grads, strict=True) if g is not None}
+    return {name: t.detach() for name, t in found.items()}
+
+
+def same(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
+    """Outputs to the spike, all others relative to the largest of their kind."""
+    assert mine.keys() == theirs.keys()
+    for name, expected in theirs.items():
+        if name == "output" and tolerance:
+            assert torch.equal(mine[name] > 0, expected > 0) or expected.unique().numel() > 2, name
+        scale = expected.abs().max().item() if expected.numel() else 0.0
+        torch.testing.assert_close(mine[name], expected, rtol=0.0, atol=tolerance * max(scale, 1e-30), msg=lambda m, n=name: f"{n}: {m}")  # fmt: skip
+
+
+@all_variants
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("density", [0.03, 1.0], ids=["events", "product"])
+def test_everything_equals_the_reference_in_double_precision(neuron, n, density):
+    tensors = inputs(neuron, n, density=density, inputs=90)
+    theirs = outcome(neuron, tensors, "reference")
+    same(outcome(neuron, tensors, "numba"), theirs, 1e-9)
+    assert theirs["grad w_in"].abs().sum() > 0
+
+
+@pytest.mark.parametrize("neuron", SPIKING)
+@pytest.mark.parametrize("flags", list(itertools.product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("spike", [Triangle(gamma=0.7), SuperSpike(slope=3.0)], ids=lambda s: type(s).__name__)
+def test_attached_and_detached_gradients_equal_the_reference(neuron, flags, spike):
+    neuron = dataclasses.replace(neuron, detach_reset=flags[0], detach_recurrent=flags[1])
+    tensors = inputs(neuron, 33, inputs=90, density=0.03)
+    same(outcome(neuron, tensors, "numba", spike=spike), outcome(neuron, tensors, "reference", spike=spike), 1e-9)
+
+
+@all_variants
+@pytest.mark.parametrize("n", [7, 33, 100])
+def test_single_precision_gradients_are_close_to_those_of_the_reference(neuron, n):
+    tensors = inputs(neuron, n, dtype=torch.float32, inputs=90, density=0.03)
+    same(outcome(neuron, tensors, "numba"), outcome(neuron, tensors, "reference"), 1e-5)
+
+
+@all_variants
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_exact_sums_give_the_same_bits_and_some_potential_sits_on_threshold(neuron, n, dtype):
+    tensors = inputs(neuron, n, dtype=dtype, exact=True, inputs=90, density=0.05, batch=8)
+    mine, theirs = (outcome(neuron, tensors, backend, gradients=False) for backend in ("numba", "reference"))
+    for name, expected in theirs.items():
+        assert torch.equal(mine[name], expected), name
+    if neuron.spiking and n >= 33:
+        on = mine["potentials"] == neuron.v_th
+        assert on.any()
+        assert not mine["output"][on].any()
+
+
+@all_variants
+@pytest.mark.parametrize("learned", ["shared", "per_neuron"])
+def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, learned):
+    tensors = inputs(neuron, 33, inputs=90, density=0.03, learned=learned, counts=True)
+    theirs = outcome(neuron, tensors, "reference")
+    assert all(f"grad {name}" in theirs for name in neuron.coefficients())
+    same(outcome(neuron, tensors, "numba"), theirs, 1e-9)
+
+
+@pytest.mark.parametrize("cls", every("surrogates"))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_every_surrogate_has_its_derivative_as_a_kernel(cls, dtype):
+    """Compared as gradients, and beside it that the kernel was taken."""
+    from snnlightning.neurons._numba.layer import _derivative  # noqa: PLC0415
+
+    surrogate = cls.from_height_width(1.0 if cls.__name__ != "Triangle" else 0.5, 0.3)
+    kernel, parameters = _derivative(surrogate)
+    v = torch.linspace(-3.0, 5.0, 1001, dtype=dtype)
+    v[0] = math.nan
+    mine = v.clone()
+    real = v.numpy().dtype.type
+    kernel.of(str(dtype)[6:])(mine.numpy(), real(1.0), torch.tensor(parameters, dtype=dtype).numpy(), mine.numpy())
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-14
+    torch.testing.assert_close(mine, surrogate.derivative(v - 1.0), rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreign(AbstractSurrogate):
+    """A user's own, that no kernel knows."""
+
+    height = width = 1.0
+    size: float = 0.5
+
+    @classmethod
+    def from_height_width(cls, height, width):
+        return cls(height)
+
+    def derivative(self, x):
+        return self.size / (1.0 + x.abs())
+
+    def soft(self, x):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("neuron", [LIF(), CubaLIF(ordering="spytorch", reset="zero", detach_reset=False)], ids=str)
+def test_a_surrogate_of_ones_own_works_through_its_tensor_derivative(neuron):
+    tensors = inputs(neuron, 33, inputs=90, density=0.03)
+    same(outcome(neuron, tensors, "numba", spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9)
+
+
+@pytest.mark.parametrize("neuron", [CubaLIF(), LI()], ids=str)
+def test_what_asks_for_no_gradient_changes_nothing_for_the_rest(neuron):
+    tensors = inputs(neuron, 7, inputs=90, density=0.03)
+    whole = outcome(neuron, tensors, "numba")
+    for name in tensors:
+        leaves = {key: t.clone().requires_grad_(key == name) for key, t in tensors.items()}
+        trace = scan(
+            neuron, leaves["x"], leaves["w_in"], leaves.get("w_rec"), bias=leaves["bias"],
+            state=tuple(leaves[f"state {key}"] for key in neuron.state_names),
+            spike=Triangle(gamma=0.7) if neuron.spiking else None,
+            coefficients={key: leaves[key] for key in neuron.coefficients()}, potentials=True, backend="numba",
+        )  # fmt: skip
+        generator = torch.Generator().manual_seed(99)
+        parts = (trace.output, trace.potentials, *trace.state)
+        loss = sum((t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum() for t in parts)
+        (alone,) = torch.autograd.grad(loss, [leaves[name]])
+        torch.testing.assert_close(alone, whole[f"grad {name}"], rtol=1e-12, atol=1e-12)
+
+
+# A node owns what it needs.
+
+
+def layer_and_input(**options: Any) -> tuple[SpikingLayer, Tensor]:
+    torch.manual_seed(0)
+    layer = SpikingLayer(90, 33, neuron=CubaLIF(**options), surrogate=Triangle(), recurrent=True, backend="numba")
+    with torch.no_grad():
+        layer.w_in.mul_(6.0)
+    return layer.double(), (torch.rand(20, 15, 90) < 0.05).double()
+
+
+def test_two_graphs_alive_at_once_give_the_gradients_of_each_alone():
+    layer, x = layer_and_input()
+
+    def gradient(y: Tensor) -> Tensor:
+        (found,) = torch.autograd.grad(layer(y)[0].sin().sum(), [layer.w_rec])
+        return found
+
+    alone = gradient(x), gradient(x.flip(0, 1))
+    first, second = layer(x)[0], layer(x.flip(0, 1))[0]
+    late = torch.autograd.grad(second.sin().sum(), [layer.w_rec])[0], torch.autograd.grad(first.sin().sum(), [layer.w_rec])[0]
+    assert torch.equal(late[1], alone[0])
+    assert torch.equal(late[0], alone[1])
+    layer(x)[0].sin().sum().backward()
+    layer(x.flip(0, 1))[0].sin().sum().backward()
+    torch.testing.assert_close(layer.w_rec.grad, alone[0] + alone[1], rtol=1e-12, atol=1e-12)
+
+
+def test_a_graph_that_is_kept_can_be_run_back_twice_and_gives_the_same():
+    layer, x = layer_and_input()
+    loss = layer(x)[0].sum()
+    one = torch.autograd.grad(loss, [layer.w_in], retain_graph=True)[0]
+    assert torch.equal(torch.autograd.grad(loss, [layer.w_in])[0], one)
+
+
+def test_double_backward_is_refused():
+    layer, x = layer_and_input()
+    (grad,) = torch.autograd.grad(layer(x)[0].sum(), [layer.w_in], create_graph=True)
+    with pytest.raises(RuntimeError, match="backend='numba' has no second derivative.*use backend='reference'"):
+        grad.sum().backward()
+
+
+def test_weights_changed_before_backward_are_noticed():
+    layer, x = layer_and_input()
+    loss = layer(x)[0].sum()
+    with torch.no_grad():
+        layer.w_rec.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_no_gradient_no_memory_kept():
+    layer, x = layer_and_input()
+    with torch.no_grad():
+        quiet = layer(x)[0]
+    assert quiet.grad_fn is None
+    assert torch.equal(quiet, layer(x)[0])
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    """In single precision, where another order of the sums would show."""
+    torch.manual_seed(0)
+    layer = SpikingLayer(90, 63, neuron=CubaLIF(learn_tau="per_neuron"), recurrent=True, bias=True, backend="numba")
+    with torch.no_grad():
+        layer.w_in.mul_(6.0)
+    x, before = (torch.rand(37, 15, 90) < 0.05).float(), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            layer.zero_grad()
+            output, state = layer(x)
+            (output.sum() + state[1].square().sum()).backward()
+            found.append([output, *state, *(p.grad for p in layer.parameters())])
+    finally:
+        torch.set_num_threads(before)
+    assert found[0][0].sum() > 0
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("form", ["uint8", "bool", "strided", "int64", "float64"])
+def test_every_kind_of_input_tensor_is_read_as_the_reference_reads_it(form):
+    layer, x = layer_and_input()
+    layer = layer.float()
+    given = x.repeat_interleave(2, dim=2)[..., ::2].float() if form == "strided" else x.to(getattr(torch, form))
+    assert torch.equal(layer(given)[0], layer(x.float())[0])
+
+
+def test_no_event_at_all_and_an_event_everywhere():
+    for density in (0.0, 1.0):
+        tensors = inputs(CubaLIF(), 33, density=density)
+        same(outcome(CubaLIF(), tensors, "numba"), outcome(CubaLIF(), tensors, "reference"), 1e-9)
+
+
+def test_events_that_the_sampled_rows_did_not_show_are_all_counted():
+    """The density is estimated from some rows; a wrong estimate costs time, and no event."""
+    x = torch.zeros(2, 400, 90, dtype=torch.float64)
+    x[:, 1::2] = 1.0  # the sample reads every 12th row
+    w_in = torch.randn(7, 90, dtype=torch.float64)
+    found = [scan(LI(), x, w_in, backend=backend).output for backend in ("numba", "reference")]
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
+
+
+@all_variants
+@pytest.mark.parametrize(("batch", "steps"), [(0, 4), (3, 0), (0, 0)])
+def test_nothing_to_do_is_done_as_by_the_reference(neuron, batch, steps):
+    w_in = torch.ones(5, 4, requires_grad=True)
+    spiking = {"w_rec": torch.ones(5, 5), "spike": SuperSpike()} if neuron.spiking else {}
+    for backend in ("numba", "reference"):
+        trace = scan(neuron, torch.ones(batch, steps, 4), w_in, potentials=True, backend=backend, **spiking)
+        assert trace.output.shape == trace.potentials.shape == (batch, steps, 5)
+        assert all(not variable.any() for variable in trace.state)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 3e38])
+@pytest.mark.parametrize("where", ["w_in", "w_rec", "x", "bias", "state v", "above"])
+@pytest.mark.parametrize("neuron", [CubaLIF(), LIF(reset="zero")], ids=["cuba", "lif"])
+def test_what_is_not_finite_spreads_as_in_the_reference(neuron, where, bad):
+    tensors = inputs(neuron, 7, dtype=torch.float32, inputs=90, density=0.03)
+    if where == "x":
+        tensors["x"][1, 3, 5] = bad
+    elif where != "above":
+        tensors[where].view(-1)[2] = bad
+    found = []
+    for backend in ("numba", "reference"):
+        leaves = {name: t.clone().requires_grad_() for name, t in tensors.items()}
+        trace = scan(
+            neuron, leaves["x"], leaves["w_in"], leaves["w_rec"], bias=leaves["bias"], spike=Triangle(),
+            state=tuple(leaves[f"state {name}"] for name in neuron.state_names), potentials=True, backend=backend,
+        )  # fmt: skip
+        above = torch.ones_like(trace.output)
+        if where == "above":
+            above[2, 6, 1] = bad
+        trace.output.backward(above)
+        used = {name: t.grad for name, t in leaves.items() if t.grad is not None}
+        found.append({"output": trace.output, "potentials": trace.potentials, **used})
+    for name, expected in found[1].items():
+        mine = found[0][name]
+        assert torch.equal(mine.isnan(), expected.isnan()), name
+        assert torch.equal(mine.isinf(), expected.isinf()), name
+
+
+# What is asked for, and what is taken.
+
+
+class Mine(LIF):
+    """A user's own neuron."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"w_in": torch.ones(3, 4, dtype=torch.bfloat16)}, "the weights are torch.bfloat16; the kernels take float32"),
+        ({"w_in": torch.ones(3, 4, device="meta")}, "w_in is meta, and the kernels read dense tensors on the CPU"),
+        ({"spike": SuperSpike().soft}, "is not a surrogate's step"),
+        ({"spike": lambda x: x}, "is not a surrogate's step"),
+        ({"neuron": Mine()}, "Mine has no file test_numba__numba.py beside its own"),
+    ],
+    ids=["dtype", "device", "soft", "function", "neuron"],
+)  # fmt: skip
+def test_what_the_kernels_cannot_do_is_refused_by_name_and_given_to_the_reference_by_auto(changes, reason):
+    options = {"neuron": LIF(), "spike": SuperSpike(), "w_in": torch.ones(3, 4), **changes}
+    neuron, x, w_in, spike = options["neuron"], torch.ones(2, 3, 4), options["w_in"], options["spike"]
+    assert reason in supports("numba", neuron, x, w_in, spike)
+    with pytest.raises(ConfigurationError, match=r"backend='numba' cannot do this: .*use backend='auto' or 'reference'"):
+        scan(neuron, x, w_in, spike=spike, backend="numba")
+    if w_in.device.type == "cpu":
+        expected = scan(neuron, x, w_in, spike=spike, backend="reference").output
+        assert torch.equal(scan(neuron, x, w_in, spike=spike).output, expected)
+
+
+def test_autocast_and_transforms_take_the_reference():
+    layer, x = layer_and_input()
+    layer = layer.float()
+    w_in, args = layer.w_in.detach(), (CubaLIF(), x.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert "autocast is on" in supports("numba", *args, w_in, SuperSpike())
+
+    def run(w: Tensor) -> Tensor:
+        assert "a transform of torch.func" in supports("numba", *args, w, SuperSpike())
+        return scan(*args, w, spike=SuperSpike()).output
+
+    both = torch.func.vmap(run)(torch.stack([w_in, 2.0 * w_in]))
+    assert torch.equal(both[1], scan(*args, 2.0 * w_in, spike=SuperSpike(), backend="reference").output)
+
+
+def test_auto_takes_the_kernels_and_says_so_once(caplog):
+    scan_module._say.cache_clear()
+    with caplog.at_level(logging.INFO, logger="snnlightning"):
+        for _ in range(3):
+            output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
+    assert type(output.grad_fn).__name__ == "_LayerBackward"
+    assert [r.message for r in caplog.records if r.name == "snnlightning.scan"] == [
+        "backend='auto' takes the compiled loops of Numba."
+    ]
+
+
+def test_without_numba_auto_takes_the_reference_and_by_name_the_install_line_comes(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    monkeypatch.setattr(scan_module, "require", _missing)
+    scan_module._say.cache_clear()
+    with caplog.at_level(logging.INFO, logger="snnlightning"):
+        output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
+    assert type(output.grad_fn).__name__ == "StackBackward0"
+    assert "takes the reference: Numba is not installed (pip install 'snnlightning[fast]')." in caplog.text
+    with pytest.raises(MissingDependencyError, match=r"pip install 'snnlightning\[fast\]'"):
+        scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4), spike=SuperSpike(), backend="numba")
+
+
+def _missing(module: str, extra: str, purpose: str) -> None:
+    raise MissingDependencyError(f"{purpose} needs {module}: pip install 'snnlightning[{extra}]'.")
+
+
+# Processes.
+
+ONE_STEP = """
+    import torch
+    from snnlightning.neurons import CubaLIF
+    from snnlightning.scan import scan
+    from snnlightning.surrogates import Triangle
+
+    torch.set_num_threads(2)
+
+    def step():
+        torch.manual_seed(0)
+        w = torch.randn(64, 90, requires_grad=True)
+        x = (torch.rand(16, 8, 90) < 0.05).float()
+        scan(CubaLIF(), x, w, torch.ones(64, 64) / 64, spike=Triangle(), backend="numba").output.sum().backward()
+        return round(w.grad.double().sum().item(), 6)
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.Popen[str]:
+    path = str(Path(snnlightning.__file__).parent.parent)
+    variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment}
+    program = textwrap.dedent(ONE_STEP) + textwrap.dedent(code)
+    return subprocess.Popen([sys.executable, "-c", program], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_runs_the_kernels_after_its_parent_did():
+    """With threads. Sparse input: torch's own matrix products hang in a forked process when they have two threads."""
+    code = """
+        import os, warnings
+        warnings.simplefilter("ignore")
+        first = step()
+        child = os.fork()
+        if not child:
+            os._exit(0 if step() == first else 3)
+        print(os.waitpid(child, 0)[1], step() == first)
+    """
+    assert answer(python(code)) == "0 True"
+
+
+@pytest.mark.slow
+def test_processes_that_fill_one_empty_cache_at_once_agree(tmp_path):
+    started = [python("print(step())", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(3)]
+    answers = {answer(process) for process in started}
+    assert len(answers) == 1
+    assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) in answers
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="for root no folder is read-only")
+def test_a_cache_that_cannot_be_written_costs_the_cache_only(tmp_path):
+    tmp_path.chmod(0o500)
+    assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) == answer(python("print(step())"))
+
+
+@pytest.mark.slow
+def test_a_cache_in_a_place_that_cannot_be_one_costs_the_cache_only(tmp_path):
+    (tmp_path / "file").write_text("")
+    wrong = answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path / "file")))
+    assert wrong == answer(python("print(step())"))
+
+
+@pytest.mark.slow
+def test_a_cache_that_a_crash_cut_short_is_compiled_anew(tmp_path):
+    right = answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path)))
+    files = list(tmp_path.rglob("*.nb?"))
+    assert files
+    for file in files:
+        file.write_bytes(file.read_bytes()[:20])
+    assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) == right
+
+
