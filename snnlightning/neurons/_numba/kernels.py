@@ -28,7 +28,6 @@ real: Any = float
 """Stands for the element type; set when a kernel is compiled."""
 
 SPIKING, CURRENT, RESET_ZERO, RESET_ATTACHED, RECURRENT, DELAYED = 1, 2, 4, 8, 16, 32
-_BLOCK = 16
 
 
 @kernel("int64(real[:,::1], int64)")
@@ -47,7 +46,7 @@ def events(x: Array, bits: Array, index: Array, value: Array, pointer: Array) ->
 
     Args:
         x: a chunk.
-        bits: the same memory as whole numbers, in which zeros of a block show with one comparison.
+        bits: the same memory as whole numbers, in which eight zeros show with one comparison.
         index: room for rows K + 1 columns.
         value: room for as many values.
         pointer: [rows + 1].
@@ -55,25 +54,23 @@ def events(x: Array, bits: Array, index: Array, value: Array, pointer: Array) ->
     rows, columns = x.shape
     found, other = 0, 0
     pointer[0] = 0
-    blocks = columns // _BLOCK * _BLOCK
+    blocks = columns // 8 * 8
     for r in range(rows):
-        for k in range(0, blocks, _BLOCK):
-            any_bit = bits[r, k]
-            for q in range(1, _BLOCK):
-                any_bit |= bits[r, k + q]
-            if any_bit != 0:
-                for q in range(k, k + _BLOCK):
-                    y = x[r, q]
+        w, xr = bits[r], x[r]
+        for k in range(0, columns, 8):
+            if k < blocks:
+                end = k + 8
+                some = ((w[k] | w[k + 1]) | (w[k + 2] | w[k + 3])) | ((w[k + 4] | w[k + 5]) | (w[k + 6] | w[k + 7]))
+                if some == 0:
+                    continue
+            else:
+                end = columns
+            for q in range(k, end):
+                y = xr[q]
+                if y != 0:
                     index[found], value[found] = q, y
-                    sent = y != 0
-                    found += sent
-                    other += sent & (y != 1)
-        for q in range(blocks, columns):
-            y = x[r, q]
-            index[found], value[found] = q, y
-            sent = y != 0
-            found += sent
-            other += sent & (y != 1)
+                    found += 1
+                    other += y != 1
         pointer[r + 1] = found
     return other
 
@@ -138,7 +135,7 @@ def advance(
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     recurrent, delayed = flags & RECURRENT, flags & DELAYED
     dense, binary = drive.size > 0, value.size == 0
-    cur = first[0].copy() if first.size > 0 else decay_mem.copy()
+    cur = decay_mem.copy()
     back = cur.copy()
     found = 0
     for s in range(samples):
@@ -303,6 +300,10 @@ def retreat(
     attached, delayed = flags & RESET_ATTACHED, flags & DELAYED
     recurrent = w_rec_t.size > 0
     wants_decays = grad_decays.size > 0
+    if not spiking:
+        _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v, grad_i,
+                            delta, grad_decays, steps, has_current)  # fmt: skip
+        return
     du = decay_mem.copy()
     later = grad_v.copy()  # dL/dcur of the step whose spikes are these: of this step, or of the next when delayed
     back = grad_v.copy()
@@ -342,7 +343,7 @@ def retreat(
         for s in range(samples):
             row = s * steps + t
             gv, d = grad_v[s], delta[s, t]
-            _du(gv, spike_index, spike_pointer, row, to_zero and spiking, du)
+            _du(gv, spike_index, spike_pointer, row, to_zero, du)
             if has_current:
                 gi = grad_i[s]
                 for j in range(n):
@@ -363,41 +364,72 @@ def retreat(
             if has_current:
                 for j in range(n):
                     gi[j] = decay_syn[j] * gi[j] + gain[j] * du[j]
-            if spiking:
-                h, b = psi[s, t], back[s]
-                if recurrent and not many:
-                    count = 0
-                    for j in range(n):
-                        chosen[count] = j
-                        count += h[j] != 0
-                    _dots(w_rec_t, chosen, count, later[s], b)
-                elif not recurrent:
-                    for j in range(n):
-                        b[j] = 0
-                if grad_output.size > 0:
-                    g = grad_output[s, t]
-                    for j in range(n):
-                        b[j] += g[j]
-                if delayed and t == steps - 1:
-                    for j in range(n):
-                        b[j] += grad_z[s, j]
-                if attached:
-                    if to_zero:
-                        x, p = currents[s, t], potentials[s, t]
-                        for j in range(n):
-                            b[j] -= gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
-                    else:
-                        for j in range(n):
-                            b[j] -= gv[j] * v_th
+            h, b = psi[s, t], back[s]
+            if recurrent and not many:
+                count = 0
                 for j in range(n):
-                    gv[j] = decay_mem[j] * du[j] + b[j] * h[j]
+                    chosen[count] = j
+                    count += h[j] != 0
+                _dots(w_rec_t, chosen, count, later[s], b)
+            elif not recurrent:
+                for j in range(n):
+                    b[j] = 0
+            if grad_output.size > 0:
+                g = grad_output[s, t]
+                for j in range(n):
+                    b[j] += g[j]
+            if delayed and t == steps - 1:
+                for j in range(n):
+                    b[j] += grad_z[s, j]
+            if attached:
+                if to_zero:
+                    x, p = currents[s, t], potentials[s, t]
+                    for j in range(n):
+                        b[j] -= gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
+                else:
+                    for j in range(n):
+                        b[j] -= gv[j] * v_th
+            for j in range(n):
+                gv[j] = decay_mem[j] * du[j] + b[j] * h[j]
+            if grad_potentials.size > 0:
+                g = grad_potentials[s, t]
+                for j in range(n):
+                    gv[j] += g[j]
+
+
+@helper
+def _retreat_integrator(
+    grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
+    decay_syn: Array, decay_mem: Array, gain: Array, grad_v: Array, grad_i: Array, delta: Array, grad_decays: Array,
+    steps: int, has_current: int,
+) -> None:  # fmt: skip
+    """``retreat`` without a threshold: its output is its potential, and the few neurons of a readout want one loop."""
+    samples, n = grad_v.shape
+    for s in range(samples):
+        gv, gi = grad_v[s], grad_i[s] if has_current else grad_v[s]
+        for t in range(steps - 1, -1, -1):
+            d = delta[s, t]
+            if grad_decays.size > 0:
+                x, p = currents[s, t], potentials[s, t]
+                for j in range(n):
+                    grad_decays[s, 1, j] += gv[j] * p[j]
+                    grad_decays[s, 2, j] += gv[j] * x[j]
+                if has_current:
+                    for j in range(n):
+                        grad_decays[s, 0, j] += gi[j] * x[j]
+            if has_current:
+                for j in range(n):
+                    d[j] = gi[j]
+                    gi[j] = decay_syn[j] * gi[j] + gain[j] * gv[j]
+                    gv[j] = decay_mem[j] * gv[j]
             else:
                 for j in range(n):
-                    gv[j] = decay_mem[j] * du[j]
-                if grad_output.size > 0:
-                    g = grad_output[s, t]
-                    for j in range(n):
-                        gv[j] += g[j]
+                    d[j] = gain[j] * gv[j]
+                    gv[j] = decay_mem[j] * gv[j]
+            if grad_output.size > 0:
+                g = grad_output[s, t]
+                for j in range(n):
+                    gv[j] += g[j]
             if grad_potentials.size > 0:
                 g = grad_potentials[s, t]
                 for j in range(n):

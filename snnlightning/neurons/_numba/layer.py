@@ -14,7 +14,7 @@ hide 0 times infinity.
 import dataclasses
 import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
 from . import kernels, pool
@@ -66,6 +67,18 @@ class _Events:
     index: Array
     value: Array
 
+    def part(self, lo: int, hi: int, steps: int) -> "_Events":
+        """Those of some samples, in the same memory."""
+        return _Events(self.pointer[lo * steps : hi * steps + 1], self.index, self.value)
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Events"]) -> "_Events":
+        """One list for all chunks."""
+        starts = np.cumsum([0, *(part.pointer[-1] for part in parts)])
+        pointers = [part.pointer[:-1] + start for part, start in zip(parts, starts, strict=False)]
+        pointer = np.concatenate([*pointers, starts[-1:]])
+        return cls(pointer, np.concatenate([part.index for part in parts]), parts[0].value)
+
 
 @dataclasses.dataclass(frozen=True)
 class _Call:
@@ -78,6 +91,8 @@ class _Call:
     potentials: bool
     keep: bool
     w_rec_given: bool
+    arrived: _Events | None
+    sent: list[_Events]
 
 
 def run(
@@ -97,17 +112,34 @@ def run(
     finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
     if not finite or not x.shape[0] * x.shape[1]:
         return neuron.run(F.linear(x, w_in, bias), w_rec, state, spike, coefficients, potentials)
-    sparse = x.shape[2] > 0 and _density(x) < _break_even(w_in.shape[0])
+    arrived = _sent_as(x)
+    if arrived is None:
+        sparse = x.shape[2] > 0 and _density(x) < _break_even(w_in.shape[0], looking_ns=0.6)
+    else:
+        sparse = len(arrived.index) / x.numel() < _break_even(w_in.shape[0], looking_ns=0.0)
     tensors = [t if isinstance(t := coefficients[name], Tensor) else None for name in dynamics.decays]
     given = (w_in, w_rec, bias, *state, *tensors)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *given))
-    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None)
+    sent: list[_Events] = []
+    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None, arrived, sent)
     drive = None if sparse else F.linear(x, w_in, bias)
     output, *rest = _Layer.apply(
         call, x if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *tensors, *state
     )
+    if neuron.spiking:
+        _lists[output] = (output._version, sent[0])
     last = tuple(rest[: len(state)])
     return Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
+
+
+_lists: MutableMapping[Tensor, tuple[int, _Events]] = WeakIdKeyDictionary()
+"""The events of outputs that are still alive, so that the next layer need not look for them."""
+
+
+def _sent_as(x: Tensor) -> _Events | None:
+    """The events of x, when it is what a layer gave, unchanged."""
+    version, events = _lists.get(x, (None, None))
+    return events if version == x._version else None
 
 
 def _density(x: Tensor) -> float:
@@ -118,12 +150,12 @@ def _density(x: Tensor) -> float:
     return float(kernels.count_some.of(_name(x))(rows, stride)) / (counted * rows.shape[1])
 
 
-def _break_even(features: int) -> float:
+def _break_even(features: int, looking_ns: float) -> float:
     """The density below which events are cheaper than a matrix product, forward and backward, for N neurons.
 
     Measured per element of x: a product costs about N / 35 ns, looking for events 0.6 ns, an event 10 + N / 8 ns.
     """
-    return (features / 35.0 - 0.6) / (10.0 + features / 8.0)
+    return (features / 35.0 - looking_ns) / (10.0 + features / 8.0)
 
 
 def _name(tensor: Tensor) -> str:
@@ -285,7 +317,11 @@ def _forward(
     def task(k: int) -> None:
         lo, hi = numbers.chunks[k]
         rows = (hi - lo) * numbers.steps
-        incoming = numbers.no_events if given is None else _find(numbers, given[lo:hi].reshape(rows, -1))
+        incoming = numbers.no_events
+        if call.arrived is not None and given is not None:
+            incoming = call.arrived.part(lo, hi, numbers.steps)
+        elif given is not None:
+            incoming = _find(numbers, given[lo:hi].reshape(rows, -1))
         own = numbers.no_events
         if call.neuron.spiking:
             own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
@@ -294,10 +330,13 @@ def _forward(
                  numbers.part(seen, lo, hi), numbers.none3)  # fmt: skip
         if call.keep:
             arrived[k] = incoming
-            if call.neuron.spiking:
-                sent[k] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
+        if call.neuron.spiking:
+            sent[k] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
 
     pool.run(task, len(numbers.chunks))
+    if call.neuron.spiking:
+        call.sent.append(_Events.joined(sent))
+        sent = [call.sent[0].part(lo, hi, numbers.steps) for lo, hi in numbers.chunks]
     return arrived, sent
 
 
@@ -524,5 +563,6 @@ def _dense(numbers: _Numbers, arrived: list[_Events], shape: torch.Size) -> Arra
     for (lo, hi), events in zip(numbers.chunks, arrived, strict=True):
         rows = x[lo:hi].reshape(-1, shape[2])
         row = np.repeat(np.arange(len(rows)), np.diff(events.pointer))
-        rows[row, events.index] = events.value if events.value.size else 1.0
+        own = slice(events.pointer[0], events.pointer[-1])
+        rows[row, events.index[own]] = events.value[own] if events.value.size else 1.0
     return x
