@@ -214,7 +214,7 @@ def advance(
 
 @helper
 def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> None:
-    """out[k] += rows[k] . vector for the chosen k."""
+    """out[k] = rows[k] . vector for the chosen k."""
     n = vector.shape[0]
     e = 0
     while e + 4 <= count:
@@ -227,10 +227,10 @@ def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> 
             s1 += r1[j] * y
             s2 += r2[j] * y
             s3 += r3[j] * y
-        out[k0] += s0
-        out[k1] += s1
-        out[k2] += s2
-        out[k3] += s3
+        out[k0] = s0
+        out[k1] = s1
+        out[k2] = s2
+        out[k3] = s3
         e += 4
     while e < count:
         k0 = chosen[e]
@@ -238,7 +238,7 @@ def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> 
         s0 = real(0)
         for j in range(n):
             s0 += r0[j] * vector[j]
-        out[k0] += s0
+        out[k0] = s0
         e += 1
 
 
@@ -249,11 +249,21 @@ def _product(delta: Array, rows: Array, out: Array) -> None:
     k = 0
     while k + 4 <= n:
         v0, v1, v2, v3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        for s in range(samples):
+        s = 0
+        while s + 2 <= samples:
+            a0, a1, a2, a3 = delta[s, k], delta[s, k + 1], delta[s, k + 2], delta[s, k + 3]
+            b0, b1, b2, b3 = delta[s + 1, k], delta[s + 1, k + 1], delta[s + 1, k + 2], delta[s + 1, k + 3]
+            o, q = out[s], out[s + 1]
+            for j in range(n):
+                o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j])
+                q[j] += (b0 * v0[j] + b1 * v1[j]) + (b2 * v2[j] + b3 * v3[j])
+            s += 2
+        while s < samples:
             a0, a1, a2, a3 = delta[s, k], delta[s, k + 1], delta[s, k + 2], delta[s, k + 3]
             o = out[s]
             for j in range(n):
                 o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j])
+            s += 1
         k += 4
     while k < n:
         v0 = rows[k]
@@ -304,9 +314,10 @@ def retreat(
         _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v, grad_i,
                             delta, grad_decays, steps, has_current)  # fmt: skip
         return
-    du = decay_mem.copy()
-    later = grad_v.copy()  # dL/dcur of the step whose spikes are these: of this step, or of the next when delayed
-    back = grad_v.copy()
+    later = np.zeros((samples, n), decay_mem.dtype)  # dL/dcur of the step at which these spikes arrived
+    back = np.zeros((samples, n), decay_mem.dtype)
+    extra = np.zeros(n, decay_mem.dtype)
+    kept = np.zeros((samples, n), decay_mem.dtype)
     chosen = np.empty(n + 1, np.int32)
     many = False
     if recurrent:
@@ -318,83 +329,97 @@ def retreat(
                     active += p[j] != 0
         many = active > 0.55 * (samples * steps * n)
     for t in range(steps - 1, -1, -1):
-        if recurrent:
-            for s in range(samples):
-                if delayed:
-                    if t + 1 < steps:
-                        d = delta[s, t + 1]
-                    else:
-                        d = later[s]
-                        for j in range(n):
-                            d[j] = 0
-                    for j in range(n):
-                        later[s, j] = d[j]
-                elif has_current:
-                    for j in range(n):
-                        later[s, j] = grad_i[s, j]
-                else:
-                    _du(grad_v[s], spike_index, spike_pointer, s * steps + t, to_zero, later[s])
-                    for j in range(n):
-                        later[s, j] *= gain[j]
-                for j in range(n):
-                    back[s, j] = 0
-            if many:
-                _product(later, w_rec, back)
         for s in range(samples):
             row = s * steps + t
-            gv, d = grad_v[s], delta[s, t]
-            _du(gv, spike_index, spike_pointer, row, to_zero, du)
+            gv, b, d, after = grad_v[s], back[s], delta[s, t], later[s]
+            # What comes to S[n] beside the recurrent part, and dL/dcur; then grad_v holds dL/du.
+            if many or delayed or not recurrent:
+                for j in range(n):
+                    b[j] = 0
+            if delayed:
+                for j in range(n):
+                    after[j] = delta[s, t + 1, j] if t + 1 < steps else real(0)
             if has_current:
                 gi = grad_i[s]
                 for j in range(n):
                     d[j] = gi[j]
+                _attach(attached, to_zero, currents, potentials, s, t, decay_mem, gain, v_th, gv, extra)
+                _through_reset(gv, spike_index, spike_pointer, row, to_zero)
             else:
-                gi = gv
+                _attach(attached, to_zero, currents, potentials, s, t, decay_mem, gain, v_th, gv, extra)
+                _through_reset(gv, spike_index, spike_pointer, row, to_zero)
                 for j in range(n):
-                    d[j] = gain[j] * du[j]
-            if wants_decays:
-                a_sum, b_sum, g_sum = grad_decays[s, 0], grad_decays[s, 1], grad_decays[s, 2]
-                x, p = currents[s, t], potentials[s, t]
+                    d[j] = gain[j] * gv[j]
+            if many and not delayed:
                 for j in range(n):
-                    b_sum[j] += du[j] * p[j]
-                    g_sum[j] += du[j] * x[j]
-                if has_current:
-                    for j in range(n):
-                        a_sum[j] += gi[j] * x[j]
-            if has_current:
+                    after[j] = d[j]
+            if attached:
                 for j in range(n):
-                    gi[j] = decay_syn[j] * gi[j] + gain[j] * du[j]
-            h, b = psi[s, t], back[s]
+                    kept[s, j] = extra[j]
+        if many:
+            _product(later, w_rec, back)
+        for s in range(samples):
+            gv, b, d, h = grad_v[s], back[s], delta[s, t], psi[s, t]
             if recurrent and not many:
                 count = 0
                 for j in range(n):
                     chosen[count] = j
                     count += h[j] != 0
-                _dots(w_rec_t, chosen, count, later[s], b)
-            elif not recurrent:
-                for j in range(n):
-                    b[j] = 0
-            if grad_output.size > 0:
-                g = grad_output[s, t]
-                for j in range(n):
-                    b[j] += g[j]
+                _dots(w_rec_t, chosen, count, later[s] if delayed else d, b)
             if delayed and t == steps - 1:
                 for j in range(n):
                     b[j] += grad_z[s, j]
             if attached:
-                if to_zero:
-                    x, p = currents[s, t], potentials[s, t]
+                for j in range(n):
+                    b[j] -= kept[s, j]
+            if wants_decays:
+                a_sum, b_sum, g_sum = grad_decays[s, 0], grad_decays[s, 1], grad_decays[s, 2]
+                x, p = currents[s, t], potentials[s, t]
+                for j in range(n):
+                    b_sum[j] += gv[j] * p[j]
+                    g_sum[j] += gv[j] * x[j]
+                if has_current:
                     for j in range(n):
-                        b[j] -= gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
-                else:
-                    for j in range(n):
-                        b[j] -= gv[j] * v_th
-            for j in range(n):
-                gv[j] = decay_mem[j] * du[j] + b[j] * h[j]
+                        a_sum[j] += d[j] * x[j]
+            if has_current:
+                gi = grad_i[s]
+                for j in range(n):
+                    gi[j] = decay_syn[j] * d[j] + gain[j] * gv[j]
+            if grad_output.size > 0:
+                g = grad_output[s, t]
+                for j in range(n):
+                    gv[j] = decay_mem[j] * gv[j] + (b[j] + g[j]) * h[j]
+            else:
+                for j in range(n):
+                    gv[j] = decay_mem[j] * gv[j] + b[j] * h[j]
             if grad_potentials.size > 0:
                 g = grad_potentials[s, t]
                 for j in range(n):
                     gv[j] += g[j]
+
+
+@helper
+def _attach(
+    attached: int, to_zero: int, currents: Array, potentials: Array, s: int, t: int, decay_mem: Array, gain: Array,
+    v_th: Any, gv: Array, out: Array,
+) -> None:  # fmt: skip
+    """What the reset takes from dL/dS[n] when it is attached: v_th dL/dv[n+1], or u[n] dL/dv[n+1]."""
+    if attached:
+        if to_zero:
+            x, p = currents[s, t], potentials[s, t]
+            for j in range(gv.shape[0]):
+                out[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
+        else:
+            for j in range(gv.shape[0]):
+                out[j] = gv[j] * v_th
+
+
+@helper
+def _through_reset(gv: Array, spike_index: Array, spike_pointer: Array, row: int, to_zero: int) -> None:
+    """dL/du from dL/dv[n+1], in place: through the reset to zero nothing comes back."""
+    if to_zero:
+        for e in range(spike_pointer[row], spike_pointer[row + 1]):
+            gv[spike_index[e]] *= real(0)
 
 
 @helper
@@ -434,16 +459,6 @@ def _retreat_integrator(
                 g = grad_potentials[s, t]
                 for j in range(n):
                     gv[j] += g[j]
-
-
-@helper
-def _du(gv: Array, spike_index: Array, spike_pointer: Array, row: int, to_zero: int, out: Array) -> None:
-    """dL/du from dL/dv[n+1]: through the reset to zero nothing comes back."""
-    for j in range(gv.shape[0]):
-        out[j] = gv[j]
-    if to_zero:
-        for e in range(spike_pointer[row], spike_pointer[row + 1]):
-            out[spike_index[e]] *= real(0)
 
 
 @kernel("void(real[:,:,::1], int64[::1], int32[::1], real[::1], int64, int64, int64, real[:,::1])")

@@ -32,7 +32,7 @@ __all__ = ["Dynamics", "run"]
 
 Array = np.ndarray[Any, Any]
 
-_CHUNK_ELEMENTS = 2**18
+_CHUNK_ELEMENTS = 2**17
 """S T N of a chunk: its potentials stay in the cache of one core."""
 _CHUNKS = 8
 """Batches are split into at least so many chunks, as far as there are samples."""
