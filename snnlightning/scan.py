@@ -127,7 +127,9 @@ def supports(
         return reason
     module: Any = _beside(type(neuron).__module__)
     if module is None:
-        return f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__numba.py beside its own"
+        return (
+            f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__numba.py beside its own"
+        )
     found: str | None = module.supports(neuron, w_in, spike)
     return found
 
@@ -162,9 +164,9 @@ def _choose(backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: Sp
     raise ConfigurationError(f"backend='numba' cannot do this: {reason}; use backend='auto' or 'reference'.")
 
 
-def _around(x: Tensor, w_in: Tensor) -> str | None:
+def _around(x: Tensor, w_in: Tensor) -> str | None:  # noqa: PLR0911
     """What the surroundings of a call have against compiled loops, or None."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return "the call is being traced (torch.compile or torch.jit), and the kernels cannot be"
     if torch._C._are_functorch_transforms_active():
         return "a transform of torch.func (vmap, grad, ...) is active, and the kernels see plain tensors only"

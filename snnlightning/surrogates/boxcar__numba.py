@@ -18,4 +18,4 @@ def derivative(v: Any, v_th: Any, parameters: Any, out: Any) -> None:
     for k in range(v.size):
         x = v[k] - v_th
         inside = (x > -half_width) and (x <= half_width)
-        out[k] = x if x != x else (scale if inside else zero)
+        out[k] = x if x != x else (scale if inside else zero)  # noqa: PLR0124 (NaN)

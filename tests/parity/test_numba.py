@@ -148,7 +148,7 @@ def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_every_surrogate_has_its_derivative_as_a_kernel(cls, dtype):
     """Compared as gradients, and beside it that the kernel was taken."""
-    from snnlightning.neurons._numba.layer import _derivative  # noqa: PLC0415
+    from snnlightning.neurons._numba.layer import _derivative
 
     surrogate = cls.from_height_width(1.0 if cls.__name__ != "Triangle" else 0.5, 0.3)
     kernel, parameters = _derivative(surrogate)
@@ -182,7 +182,9 @@ class Foreign(AbstractSurrogate):
 @pytest.mark.parametrize("neuron", [LIF(), CubaLIF(ordering="spytorch", reset="zero", detach_reset=False)], ids=str)
 def test_a_surrogate_of_ones_own_works_through_its_tensor_derivative(neuron):
     tensors = inputs(neuron, 33, inputs=90, density=0.03)
-    same(outcome(neuron, tensors, "numba", spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9)
+    same(
+        outcome(neuron, tensors, "numba", spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9
+    )
 
 
 @pytest.mark.parametrize("neuron", [CubaLIF(), LI()], ids=str)
@@ -224,7 +226,10 @@ def test_two_graphs_alive_at_once_give_the_gradients_of_each_alone():
 
     alone = gradient(x), gradient(x.flip(0, 1))
     first, second = layer(x)[0], layer(x.flip(0, 1))[0]
-    late = torch.autograd.grad(second.sin().sum(), [layer.w_rec])[0], torch.autograd.grad(first.sin().sum(), [layer.w_rec])[0]
+    late = (
+        torch.autograd.grad(second.sin().sum(), [layer.w_rec])[0],
+        torch.autograd.grad(first.sin().sum(), [layer.w_rec])[0],
+    )
     assert torch.equal(late[1], alone[0])
     assert torch.equal(late[0], alone[1])
     layer(x)[0].sin().sum().backward()
@@ -242,7 +247,7 @@ def test_a_graph_that_is_kept_can_be_run_back_twice_and_gives_the_same():
 def test_double_backward_is_refused():
     layer, x = layer_and_input()
     (grad,) = torch.autograd.grad(layer(x)[0].sum(), [layer.w_in], create_graph=True)
-    with pytest.raises(RuntimeError, match="backend='numba' has no second derivative.*use backend='reference'"):
+    with pytest.raises(RuntimeError, match=r"backend='numba' has no second derivative.*use backend='reference'"):
         grad.sum().backward()
 
 
@@ -369,7 +374,9 @@ def test_what_the_kernels_cannot_do_is_refused_by_name_and_given_to_the_referenc
     options = {"neuron": LIF(), "spike": SuperSpike(), "w_in": torch.ones(3, 4), **changes}
     neuron, x, w_in, spike = options["neuron"], torch.ones(2, 3, 4), options["w_in"], options["spike"]
     assert reason in supports("numba", neuron, x, w_in, spike)
-    with pytest.raises(ConfigurationError, match=r"backend='numba' cannot do this: .*use backend='auto' or 'reference'"):
+    with pytest.raises(
+        ConfigurationError, match=r"backend='numba' cannot do this: .*use backend='auto' or 'reference'"
+    ):
         scan(neuron, x, w_in, spike=spike, backend="numba")
     if w_in.device.type == "cpu":
         expected = scan(neuron, x, w_in, spike=spike, backend="reference").output
@@ -496,5 +503,3 @@ def test_a_cache_that_a_crash_cut_short_is_compiled_anew(tmp_path):
     for file in files:
         file.write_bytes(file.read_bytes()[:20])
     assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) == right
-
-

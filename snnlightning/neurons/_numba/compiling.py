@@ -97,7 +97,9 @@ def _fill(dispatcher: Any, signature: str, folder: Path | None) -> None:
     dispatcher.compile(signature)
     if not dispatcher.stats.cache_hits and time.perf_counter() - start > _NOTICEABLE_S:
         kept = f"kept in {folder}" if folder else "not kept"
-        _say(f"compiling the Numba kernels takes a few seconds, once; {kept}. snnlightning.scan.warmup() does it ahead.")
+        _say(
+            f"compiling the Numba kernels takes a few seconds, once; {kept}. snnlightning.scan.warmup() does it ahead."
+        )
 
 
 @functools.cache

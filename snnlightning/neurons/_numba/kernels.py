@@ -14,9 +14,9 @@ The neurons of the package are one recursion, with x = the current that enters t
 and the same operations in the same order as the reference, so that float32 rounds alike.
 """
 
-from typing import Any
+# ruff: noqa: PLR0912, PLR0915  (a kernel is one loop nest, and calls cost compile time)
 
-import numpy as np
+from typing import Any
 
 from .compiling import helper, kernel
 
@@ -110,13 +110,13 @@ def _gather_values(rows: Array, index: Array, value: Array, lo: int, hi: int, ou
 @kernel(
     "void(int64[::1], int32[::1], real[::1], real[:,:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
     "real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
-    "real[:,:,::1], real[:,:,::1], real[:,:,::1], int64, int64)"
+    "real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,::1], int64, int64)"
 )
 def advance(
     pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
     decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any, v: Array, i: Array,
     spike_pointer: Array, spike_index: Array, known: int,
-    output: Array, potentials: Array, currents: Array, steps: int, flags: int,
+    output: Array, potentials: Array, currents: Array, scratch: Array, steps: int, flags: int,
 ) -> None:  # fmt: skip
     """Run S samples over T steps.
 
@@ -130,13 +130,13 @@ def advance(
         v, i: [S, N], the state; overwritten with the last one.
         spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
         output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
+        scratch: [2, N], to work in.
     """
     samples, n = v.shape
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     recurrent, delayed = flags & RECURRENT, flags & DELAYED
     dense, binary = drive.size > 0, value.size == 0
-    cur = decay_mem.copy()
-    back = cur.copy()
+    cur, back = scratch[0], scratch[1]
     found = 0
     for s in range(samples):
         vs, cs = v[s], i[s] if has_current else v[s]
@@ -278,14 +278,15 @@ def _product(delta: Array, rows: Array, out: Array) -> None:
 @kernel(
     "void(real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], int64[::1], int32[::1],"
     "real[:,::1], real[:,::1], real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], real[:,::1],"
-    "real[:,:,::1], real[:,:,::1], int64, int64)",
+    "real[:,:,::1], real[:,:,::1], real[:,:,::1], int32[::1], int64, int64)",
     fast=True,
 )
 def retreat(
     psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
     spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array,
     decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any,
-    grad_v: Array, grad_i: Array, grad_z: Array, delta: Array, grad_decays: Array, steps: int, flags: int,
+    grad_v: Array, grad_i: Array, grad_z: Array, delta: Array, grad_decays: Array, scratch: Array, chosen: Array,
+    steps: int, flags: int,
 ) -> None:  # fmt: skip
     """The adjoint of ``advance``, for S samples at once, last step first.
 
@@ -304,6 +305,7 @@ def retreat(
         grad_z: [S, N]: of the last state's spikes when ``delayed``.
         delta: [S, T, N], dL/dcur; written.
         grad_decays: [S, 3, N]: of a, b and g, summed over time; empty when not wanted.
+        scratch, chosen: [3, S, N] of zeros and [N + 1], to work in.
     """
     samples, n = grad_v.shape
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
@@ -314,11 +316,8 @@ def retreat(
         _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v, grad_i,
                             delta, grad_decays, steps, has_current)  # fmt: skip
         return
-    later = np.zeros((samples, n), decay_mem.dtype)  # dL/dcur of the step at which these spikes arrived
-    back = np.zeros((samples, n), decay_mem.dtype)
-    extra = np.zeros(n, decay_mem.dtype)
-    kept = np.zeros((samples, n), decay_mem.dtype)
-    chosen = np.empty(n + 1, np.int32)
+    # dL/dcur of the step at which these spikes arrived; what comes back through w_rec; the reset's share of dL/dS
+    later, back, kept = scratch[0], scratch[1], scratch[2]
     many = False
     if recurrent:
         active = 0
@@ -339,23 +338,28 @@ def retreat(
             if delayed:
                 for j in range(n):
                     after[j] = delta[s, t + 1, j] if t + 1 < steps else real(0)
+            if attached:
+                extra = kept[s]
+                if to_zero:
+                    x, p = currents[s, t], potentials[s, t]
+                    for j in range(n):
+                        extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
+                else:
+                    for j in range(n):
+                        extra[j] = gv[j] * v_th
+            if to_zero:
+                for e in range(spike_pointer[row], spike_pointer[row + 1]):
+                    gv[spike_index[e]] *= real(0)
             if has_current:
                 gi = grad_i[s]
                 for j in range(n):
                     d[j] = gi[j]
-                _attach(attached, to_zero, currents, potentials, s, t, decay_mem, gain, v_th, gv, extra)
-                _through_reset(gv, spike_index, spike_pointer, row, to_zero)
             else:
-                _attach(attached, to_zero, currents, potentials, s, t, decay_mem, gain, v_th, gv, extra)
-                _through_reset(gv, spike_index, spike_pointer, row, to_zero)
                 for j in range(n):
                     d[j] = gain[j] * gv[j]
             if many and not delayed:
                 for j in range(n):
                     after[j] = d[j]
-            if attached:
-                for j in range(n):
-                    kept[s, j] = extra[j]
         if many:
             _product(later, w_rec, back)
         for s in range(samples):
@@ -370,8 +374,9 @@ def retreat(
                 for j in range(n):
                     b[j] += grad_z[s, j]
             if attached:
+                extra = kept[s]
                 for j in range(n):
-                    b[j] -= kept[s, j]
+                    b[j] -= extra[j]
             if wants_decays:
                 a_sum, b_sum, g_sum = grad_decays[s, 0], grad_decays[s, 1], grad_decays[s, 2]
                 x, p = currents[s, t], potentials[s, t]
@@ -396,30 +401,6 @@ def retreat(
                 g = grad_potentials[s, t]
                 for j in range(n):
                     gv[j] += g[j]
-
-
-@helper
-def _attach(
-    attached: int, to_zero: int, currents: Array, potentials: Array, s: int, t: int, decay_mem: Array, gain: Array,
-    v_th: Any, gv: Array, out: Array,
-) -> None:  # fmt: skip
-    """What the reset takes from dL/dS[n] when it is attached: v_th dL/dv[n+1], or u[n] dL/dv[n+1]."""
-    if attached:
-        if to_zero:
-            x, p = currents[s, t], potentials[s, t]
-            for j in range(gv.shape[0]):
-                out[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
-        else:
-            for j in range(gv.shape[0]):
-                out[j] = gv[j] * v_th
-
-
-@helper
-def _through_reset(gv: Array, spike_index: Array, spike_pointer: Array, row: int, to_zero: int) -> None:
-    """dL/du from dL/dv[n+1], in place: through the reset to zero nothing comes back."""
-    if to_zero:
-        for e in range(spike_pointer[row], spike_pointer[row + 1]):
-            gv[spike_index[e]] *= real(0)
 
 
 @helper
@@ -466,7 +447,7 @@ def weight_gradient(
     delta: Array, pointer: Array, index: Array, value: Array, delayed: int, lo: int, hi: int, grad_t: Array
 ) -> None:
     """grad_t[k, lo:hi] += delta[s, t, lo:hi] (times the value) for every event k of step t (t - 1 when ``delayed``)."""
-    samples, steps, n = delta.shape
+    samples, steps, _ = delta.shape
     for s in range(samples):
         for t in range(1 if delayed else 0, steps):
             row = s * steps + t - (1 if delayed else 0)

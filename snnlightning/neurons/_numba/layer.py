@@ -237,7 +237,7 @@ class _Layer(torch.autograd.Function):
             ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states if s is not None)
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
-        return (output, *states, *(() if potentials is None else (potentials,)))  # type: ignore[arg-type]
+        return (output, *states, *(() if potentials is None else (potentials,)))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -301,7 +301,8 @@ def _advance(
         arrived.pointer, arrived.index, arrived.value, drive[lo:hi] if drive.size else drive, weights["bias"],
         weights["w_in_t"], weights["w_rec_t"], first[lo:hi] if first.size else first,
         numbers.decay_syn, numbers.decay_mem, numbers.gain, numbers.v_th, v, i,
-        sent.pointer, sent.index, int(known), output, potentials, currents, numbers.steps, numbers.flags,
+        sent.pointer, sent.index, int(known), output, potentials, currents,
+        np.empty((2, numbers.features), numbers.real), numbers.steps, numbers.flags,
     )  # fmt: skip
 
 
@@ -349,7 +350,7 @@ def _find(numbers: _Numbers, x: Array) -> _Events:
     return _Events(pointer, index[: pointer[-1]].copy(), value[: pointer[-1]].copy() if counts else numbers.none1)
 
 
-def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...] | None:
+def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...] | None:  # noqa: PLR0915
     """All gradients, or None when something on the way was not finite."""
     call, numbers = ctx.call, ctx.numbers
     neuron, dynamics = call.neuron, call.dynamics
@@ -410,7 +411,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             ctx.sent[k].pointer, ctx.sent[k].index, back.get("w_rec", numbers.none2),
             back.get("w_rec_t", numbers.none2), numbers.decay_syn, numbers.decay_mem, numbers.gain, numbers.v_th,
             grad_v[lo:hi], grad_i[lo:hi] if grad_i.size else grad_i, grad_z[lo:hi] if grad_z.size else grad_z,
-            delta, decays[lo:hi] if decays.size else decays, steps, numbers.flags,
+            delta, decays[lo:hi] if decays.size else decays, np.zeros((3, hi - lo, features), real),
+            np.empty(features + 1, np.int32), steps, numbers.flags,
         )  # fmt: skip
         if grad_bias is not None:
             grad_bias[lo:hi] = delta.sum(axis=1)
@@ -475,7 +477,11 @@ def _decay_gradients(
     a, b, g = torch.from_numpy(sums).sum(dim=0)
     own = {"decay_syn": a, "decay_mem": b - g if dynamics.scaled else b}
     return [
-        None if not wanted or tensor is None else own[name].sum() if tensor.ndim == 0 else own[name].reshape(tensor.shape)
+        None
+        if not wanted or tensor is None
+        else own[name].sum()
+        if tensor.ndim == 0
+        else own[name].reshape(tensor.shape)
         for name, tensor, wanted in zip(dynamics.decays, rest, wants, strict=False)
     ]
 
@@ -537,9 +543,8 @@ def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tenso
     call, numbers = ctx.call, ctx.numbers
     wants = ctx.needs_input_grad[1:]
     with torch.enable_grad():
-        drive, w_in, bias, w_rec, *rest = (
-            None if t is None else t.detach().requires_grad_(t.is_floating_point()) for t in ctx.saved_tensors
-        )
+        saved: list[Any] = [None if t is None else t.detach().requires_grad_() for t in ctx.saved_tensors]
+        drive, w_in, bias, w_rec, *rest = saved
         x = None
         if drive is None:
             x = torch.from_numpy(_dense(numbers, ctx.arrived, ctx.x_shape)).requires_grad_()
@@ -551,7 +556,7 @@ def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tenso
         trace = call.neuron.run(current, w_rec, state, call.spike, {**call.coefficients, **decays}, call.potentials)
         outputs = (trace.output, *trace.state, *([trace.potentials] if call.neuron.spiking and call.potentials else []))
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
-        inputs = (x, drive, w_in, bias, w_rec, *rest)
+        inputs: tuple[Any, ...] = (x, drive, w_in, bias, w_rec, *rest)
         leaves = [t for t, wanted in zip(inputs, wants, strict=True) if wanted]
         found = iter(torch.autograd.grad([o for o, _ in pairs], leaves, [g for _, g in pairs], allow_unused=True))
     return (None, *(next(found) if wanted else None for wanted in wants))
