@@ -268,6 +268,27 @@ def test_no_gradient_no_memory_kept():
     assert torch.equal(quiet, layer(x)[0])
 
 
+def test_inference_mode_gives_what_training_gives():
+    layer, x = layer_and_input()
+    with torch.inference_mode():
+        quiet = layer(x)[0]
+        again = layer(quiet.repeat(1, 1, 3)[..., :90])[0]
+    assert torch.equal(quiet, layer(x)[0])
+    assert torch.equal(again, layer(layer(x)[0].repeat(1, 1, 3)[..., :90])[0])
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_spikes_that_were_changed_in_place_arrive_changed(backend):
+    """The next layer takes the event list of this one, unless the tensor is no longer what it was."""
+    layer, x = layer_and_input()
+    readout = torch.randn(64, 33, dtype=torch.float64)
+    with torch.no_grad():
+        spikes = layer(x)[0]
+        spikes[:, ::2] = 0.0
+        found = scan(LI(), spikes, readout, backend=backend).output
+        assert torch.allclose(found, scan(LI(), spikes.clone(), readout, backend="reference").output)
+
+
 def test_any_number_of_threads_gives_the_same_bits():
     """In single precision, where another order of the sums would show."""
     torch.manual_seed(0)

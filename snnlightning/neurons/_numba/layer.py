@@ -126,7 +126,7 @@ def run(
     output, *rest = _Layer.apply(
         call, x if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *tensors, *state
     )
-    if neuron.spiking:
+    if neuron.spiking and not output.is_inference():
         _lists[output] = (output._version, sent[0])
     last = tuple(rest[: len(state)])
     return Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
@@ -138,6 +138,8 @@ _lists: MutableMapping[Tensor, tuple[int, _Events]] = WeakIdKeyDictionary()
 
 def _sent_as(x: Tensor) -> _Events | None:
     """The events of x, when it is what a layer gave, unchanged."""
+    if x.is_inference():  # such tensors do not say whether they were changed
+        return None
     version, events = _lists.get(x, (None, None))
     return events if version == x._version else None
 
