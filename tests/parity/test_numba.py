@@ -21,6 +21,7 @@ from snnlightning import scan as scan_module
 from snnlightning.errors import ConfigurationError, MissingDependencyError
 from snnlightning.layers import SpikingLayer
 from snnlightning.neurons import LI, LIF, AbstractNeuron, CubaLIF
+from snnlightning.neurons._numba import layer as numba_layer
 from snnlightning.scan import scan, supports
 from snnlightning.surrogates import AbstractSurrogate, SuperSpike, Triangle
 
@@ -30,6 +31,18 @@ ALL = neuron_variants()
 SPIKING = neuron_variants(spiking=True)
 all_variants = pytest.mark.parametrize("neuron", ALL)
 SIZES = (1, 7, 33, 63, 100)
+
+
+@pytest.fixture(autouse=True)
+def way(request, monkeypatch):
+    """Inputs go by events at any density, unless a test asks for the matrix product."""
+    asked = getattr(request, "param", "events")
+    limit = 2.0 if asked == "events" else -1.0
+    monkeypatch.setattr(numba_layer, "_break_even", lambda features, looking_ns: limit)
+    return asked
+
+
+both_ways = pytest.mark.parametrize("way", ["events", "product"], indirect=True)
 STEPS, BATCH = 9, 3
 
 
@@ -97,9 +110,9 @@ def same(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -
 
 @all_variants
 @pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("density", [0.03, 1.0], ids=["events", "product"])
-def test_everything_equals_the_reference_in_double_precision(neuron, n, density):
-    tensors = inputs(neuron, n, density=density, inputs=90)
+@both_ways
+def test_everything_equals_the_reference_in_double_precision(neuron, n):
+    tensors = inputs(neuron, n, density=0.05, inputs=90)
     theirs = outcome(neuron, tensors, "reference")
     same(outcome(neuron, tensors, "numba"), theirs, 1e-9)
     assert theirs["grad w_in"].abs().sum() > 0
@@ -137,6 +150,7 @@ def test_exact_sums_give_the_same_bits_and_some_potential_sits_on_threshold(neur
 
 @all_variants
 @pytest.mark.parametrize("learned", ["shared", "per_neuron"])
+@both_ways
 def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, learned):
     tensors = inputs(neuron, 33, inputs=90, density=0.03, learned=learned, counts=True)
     theirs = outcome(neuron, tensors, "reference")
@@ -148,10 +162,8 @@ def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_every_surrogate_has_its_derivative_as_a_kernel(cls, dtype):
     """Compared as gradients, and beside it that the kernel was taken."""
-    from snnlightning.neurons._numba.layer import _derivative
-
     surrogate = cls.from_height_width(1.0 if cls.__name__ != "Triangle" else 0.5, 0.3)
-    kernel, parameters = _derivative(surrogate)
+    kernel, parameters = numba_layer._derivative(surrogate)
     v = torch.linspace(-3.0, 5.0, 1001, dtype=dtype)
     v[0] = math.nan
     mine = v.clone()
@@ -323,6 +335,34 @@ def test_no_event_at_all_and_an_event_everywhere():
     for density in (0.0, 1.0):
         tensors = inputs(CubaLIF(), 33, density=density)
         same(outcome(CubaLIF(), tensors, "numba"), outcome(CubaLIF(), tensors, "reference"), 1e-9)
+
+
+def test_the_density_decides_which_way_the_input_goes(monkeypatch):
+    monkeypatch.undo()
+    seen = []
+    monkeypatch.setattr(numba_layer, "_find", lambda *a, find=numba_layer._find: seen.append(1) or find(*a))
+    w_in = torch.ones(256, 90)
+    for density, expected in ((0.02, True), (1.0, False)):
+        seen.clear()
+        scan(LIF(), (torch.rand(4, 9, 90) < density).float(), w_in, spike=SuperSpike(), backend="numba")
+        assert bool(seen) is expected
+    for features in (20, 128, 512):
+        assert numba_layer._break_even(features, 0.0) > numba_layer._break_even(features, 0.6)
+
+
+def test_the_next_layer_takes_the_events_of_the_one_before(monkeypatch):
+    seen = []
+    monkeypatch.setattr(numba_layer, "_find", lambda *a, find=numba_layer._find: seen.append(1) or find(*a))
+    layer, x = layer_and_input()
+    spikes = layer(x)[0]
+    assert seen
+    seen.clear()
+    w = torch.randn(7, 33, dtype=torch.float64, requires_grad=True)
+    scan(LI(), spikes, w, backend="numba").output.sum().backward()
+    assert not seen
+    mine, w.grad, layer.w_rec.grad = (w.grad, layer.w_rec.grad), None, None
+    scan(LI(), layer(x)[0].clone(), w, backend="reference").output.sum().backward()
+    torch.testing.assert_close(mine, (w.grad, layer.w_rec.grad), rtol=1e-9, atol=1e-9)
 
 
 def test_events_that_the_sampled_rows_did_not_show_are_all_counted():
