@@ -222,6 +222,30 @@ def test_skips_and_detached_activity_find_their_layers():
     ]  # fmt: skip
 
 
+def test_layers_that_share_a_memory_are_told_apart():
+    """Outputs of two layers as slices of one tensor: same memory, same size, another place in it."""
+    x, both = spikes(1, 4, 3), spikes(2, 1, 4, 2)
+    records = [
+        LayerRecord("a", True, both[0], (), None, (joined("a.w", "input", x, torch.ones(2, 3)),)),
+        LayerRecord("b", True, both[1], (), None, (joined("b.w", "feedforward", both[0], torch.ones(2, 2)),)),
+        LayerRecord("c", True, spikes(1, 4, 1), (), None, (joined("c.w", "readout", both[1], torch.ones(1, 2)),)),
+    ]
+    assert [m.source for m in Network.of(records).synapses] == ["input", "a", "b"]
+
+
+def test_a_bin_of_three_events_is_three_messages_and_an_analog_value_one():
+    network = Network.chain(2, [3])
+    for x, sent, macs in (([[3.0, 0.0]], 3.0, 0.0), ([[0.5, 0.0]], 1.0, 3.0)):
+        activity = torch.tensor([x])
+        connection = Connection("readout.w_in", "input", activity, torch.ones(3, 2), False)
+        metric = SynOps()
+        metric.update([LayerRecord("readout", False, torch.zeros(1, 1, 3), (), None, (connection,))])
+        counts = Counts.of(metric.compute(), network, steps=1)
+        assert (counts.input_events, counts.macs) == (sent, macs)
+        terms = {term.name: term.count for term in estimate(counts, "boyle2025_loihi").terms}
+        assert terms["message_pj"] == sent
+
+
 def test_what_changed_on_its_way_is_asked_for_and_not_guessed():
     x, hidden, out = spikes(1, 4, 3), spikes(1, 4, 2), spikes(1, 4, 2)
     records = [
