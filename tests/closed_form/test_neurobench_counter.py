@@ -57,6 +57,11 @@ def test_the_class_belongs_to_the_call():
     assert split(count(one(x, weight), calls="sequence")) == (0, 6, 3 * 6)
 
 
+def test_negative_spikes_are_spikes_and_cancel_nothing():
+    x = torch.tensor([[[1.0, -1.0], [-1.0, 0.0]], [[-1.0, 1.0], [1.0, 0.0]]])
+    assert split(count(one(x, torch.tensor([[1.0, -1.0], [0.0, 2.0]])))) == (3 + 1, 0, 2 * 4)
+
+
 def test_one_sample_with_a_two_makes_MACs_of_the_whole_batch():
     x = torch.tensor([[[1.0]], [[1.0]], [[1.0]], [[2.0]]])
     weight = torch.ones(1, 1)

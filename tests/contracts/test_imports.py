@@ -26,7 +26,7 @@ FLOORS = (
     ("cli", "__main__"),
 )  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-OPTIONAL = ("optuna", "wandb", "plotly", "sklearn", "h5py", "rich", "nir")
+OPTIONAL = ("optuna", "wandb", "plotly", "sklearn", "h5py", "rich", "nir", "numba")
 
 
 def imported(source: str, module: str, is_package: bool) -> set[str]:

@@ -125,6 +125,13 @@ def test_T5_ternary_inputs_agree_and_are_accumulates():
     assert both(recurrent(), x)["Effective_MACs"] == 0
 
 
+def test_T6_negative_counts_agree():
+    x = event_counts(12, 25, 20) - event_counts(12, 25, 20).roll(1, 0)
+    assert x.min() < -1
+    found = both(recurrent(), x, 2)
+    assert min(found["Effective_ACs"], found["Effective_MACs"]) > 0
+
+
 @pytest.mark.parametrize("net", [feed_forward, recurrent])
 def test_T6_event_counts_agree_at_every_batch_size_and_split_differently_at_each(net):
     net, x = net(), event_counts(12, 25, 20)
@@ -283,7 +290,7 @@ def test_one_call_for_the_whole_sequence_is_one_class_for_all_of_it():
     samples=st.integers(1, 6),
     steps=st.integers(1, 6),
     batch_size=st.integers(1, 6),
-    kind=st.sampled_from(["spikes", "counts", "ternary", "analog"]),
+    kind=st.sampled_from(["spikes", "counts", "ternary", "signed counts", "analog"]),
     rec=st.booleans(),
     zeros=st.sampled_from([0.0, 0.5]),
 )
@@ -295,6 +302,9 @@ def test_any_small_network_agrees(seed, sizes, samples, steps, batch_size, kind,
         "spikes": torch.rand(samples, steps, sizes[0], generator=g).lt(0.5).float(),
         "counts": torch.poisson(torch.full((samples, steps, sizes[0]), 0.4), generator=g),
         "ternary": torch.randint(-1, 2, (samples, steps, sizes[0]), generator=g).float(),
+        "signed counts": torch.randint(-2, 3, (samples, steps, sizes[0]), generator=g)
+        * (torch.rand(steps, 1, generator=g) < 0.5)
+        - torch.randint(0, 2, (samples, steps, sizes[0]), generator=g).float(),
         "analog": torch.randn(samples, steps, sizes[0], generator=g),
     }[kind]
     with torch.no_grad():
