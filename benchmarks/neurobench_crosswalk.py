@@ -550,14 +550,8 @@ import json
 import torch
 from snnlightning import LI, LIF, MaxOverTime, NeuroBenchSynOps, SpikingLayer, SpikingNetwork
 
-<<<<<<< HEAD
-net = SpikingNetwork(
-    [SpikingLayer(20, 16, neuron=LIF(), recurrent=True), SpikingLayer(16, 5, neuron=LI())], MaxOverTime()
-)
-=======
 hidden = SpikingLayer(20, 16, neuron=LIF(), recurrent=True)
 net = SpikingNetwork([hidden, SpikingLayer(16, 5, neuron=LI())], MaxOverTime())
->>>>>>> f8b15e9 (Tests: signed counts, and negative spikes that cancel nothing (planted faults that one of the two suites had missed))
 metric = NeuroBenchSynOps()
 for x in torch.ones(3, 4, 25, 20):  # three batches of NeuroBench's loader
     metric.update(net(x))
