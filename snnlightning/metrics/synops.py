@@ -101,6 +101,11 @@ class SynOps(Metric):
             raise ConfigurationError(
                 "no records to count; pass what the network returned: a NetworkOutput, or its records."
             )
+        # Mixed precision would round the sums: whole numbers above 256 are not exact in half of it.
+        with torch.autocast(records[0].output.device.type, enabled=False):
+            self._count(records)
+
+    def _count(self, records: Sequence[LayerRecord]) -> None:
         batch, steps = records[0].output.shape[:2]
         tallies = Tallies()
         counts: dict[str, list[Tensor]] = {}

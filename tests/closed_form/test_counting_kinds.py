@@ -232,3 +232,17 @@ def test_a_refused_batch_leaves_the_counts_as_they_were():
         metric.update([*good, bad])
     metric._computed = None
     assert metric.compute() == before
+
+
+def test_mixed_precision_around_the_metric_changes_no_count():
+    g = torch.Generator().manual_seed(0)
+    x = (torch.rand(7, 90, 13, generator=g) < 0.45).float()
+    records = dense(x, torch.randn(11, 13, generator=g) * (torch.rand(11, 13, generator=g) < 0.5), binary=True)
+    slide = Convolution((2,), (1,), (1,))
+    spikes = (torch.rand(2, 40, 3, 30, generator=g) < 0.5).float()
+    kernels = convolved(spikes, torch.randn(5, 3, 3, generator=g), slide)
+    for batch in (records, kernels):
+        expected = count(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert count(batch) == expected
+        assert expected.total > 257
