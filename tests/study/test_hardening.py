@@ -76,7 +76,7 @@ def test_epochs_without_validation_are_not_judged(tmp_path: Path) -> None:
 def test_an_epoch_with_a_number_beats_one_with_nan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[bool] = []
 
-    def run_trial(config: Any, directory: Path, better: Callable[..., bool], on_epoch: Any) -> None:
+    def run_trial(config: Any, directory: Path, better: Callable[..., bool], *others: Any) -> None:
         judged.append(better({"a": 1.0}, {"a": math.nan}))
         judged.append(better({"a": math.nan}, {"a": 1.0}))
         judged.append(better({"a": 2.0, "b": 1.0}, {"a": 2.0, "b": 3.0}))
