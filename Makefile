@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# One process per core with one thread each: networks of this size gain nothing from more threads.
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 .PHONY: study test test-slow lint format clean
 
@@ -12,10 +14,10 @@ study: $(VENV)/.study
 	$(BIN)/snnlightning study run configs/studies/digits.yaml
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(TESTS) -m "not slow"
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(TESTS) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
