@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
     from .encoders import Latency, Rate
+    from .events import Events
     from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
     from .metrics import Footprint, NeuroBenchSynOps, SynOps, footprint
     from .neurons import IF, LI, LIF, CubaLI, CubaLIF
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
     "encoders": ("Latency", "Rate"),
+    "events": ("Events",),
     "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
     "metrics": ("Footprint", "NeuroBenchSynOps", "SynOps", "footprint"),
     "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
@@ -55,6 +57,7 @@ __all__ = [
     "CubaLIF",
     "DigitsDataModule",
     "EnergyLogger",
+    "Events",
     "Footprint",
     "Gaussian",
     "IF",

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
+from .events import Events, dense
 from .typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
@@ -28,7 +29,7 @@ logger = logging.getLogger("snnlightning.scan")
 
 def scan(
     neuron: NeuronLike,
-    x: Tensor,
+    x: Tensor | Events,
     w_in: Tensor,
     w_rec: Tensor | None = None,
     *,
@@ -43,7 +44,8 @@ def scan(
 
     Args:
         neuron: a record of :mod:`snnlightning.neurons`.
-        x: input [B, T, N_in]; any real dtype, taken to that of ``w_in``.
+        x: input [B, T, N_in]; any real dtype, taken to that of ``w_in``. Or its :class:`~snnlightning.events.Events`,
+            which compiled code reads as they are.
         w_in: input weights [N, N_in].
         w_rec: recurrent weights [N, N] (row: to, column: from), or None for a feed-forward layer.
         bias: [N], added to the drive of every step.
@@ -98,12 +100,12 @@ def scan(
         trace: Trace = fused.run(neuron, x, w_in, w_rec, bias, state, spike, decays, potentials)
         return trace
     # State stays in the precision of the weights, also where autocast makes the product half.
-    drive = F.linear(x.to(w_in.dtype), w_in, bias).to(w_in.dtype)
+    drive = F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
     return neuron.run(drive, w_rec, state, spike, decays, potentials)
 
 
 def supports(
-    backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: SpikeFunction | None = None
+    backend: str, neuron: NeuronLike, x: Tensor | Events, w_in: Tensor, spike: SpikeFunction | None = None
 ) -> str | None:
     """None when a backend can run this, or the reason why it cannot.
 
@@ -146,7 +148,7 @@ def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: tor
         scan(neuron, x, w_in, w_rec, spike=spike, backend="numba").output.sum().backward()
 
 
-def _choose(backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: SpikeFunction | None) -> str:
+def _choose(backend: str, neuron: NeuronLike, x: Tensor | Events, w_in: Tensor, spike: SpikeFunction | None) -> str:
     """``numba`` or ``reference``."""
     if torch.compiler.is_compiling() and backend == "auto":
         return "reference"
@@ -164,7 +166,7 @@ def _choose(backend: str, neuron: NeuronLike, x: Tensor, w_in: Tensor, spike: Sp
     raise ConfigurationError(f"backend='numba' cannot do this: {reason}; use backend='auto' or 'reference'.")
 
 
-def _around(x: Tensor, w_in: Tensor) -> str | None:  # noqa: PLR0911
+def _around(x: Tensor | Events, w_in: Tensor) -> str | None:  # noqa: PLR0911
     """What the surroundings of a call have against compiled loops, or None."""
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return "the call is being traced (torch.compile or torch.jit), and the kernels cannot be"
@@ -174,7 +176,9 @@ def _around(x: Tensor, w_in: Tensor) -> str | None:  # noqa: PLR0911
         return "forward-mode differentiation is active, and the kernels have the backward pass only"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on, and the kernels do not compute in half precision"
-    for name, tensor in (("x", x), ("w_in", w_in)):
+    if isinstance(x, Events) and x.device.type != "cpu":
+        return f"x is on {x.device.type}, and the kernels read lists on the CPU"
+    for name, tensor in (("x", w_in if isinstance(x, Events) else x), ("w_in", w_in)):
         if type(tensor) not in (Tensor, torch.nn.Parameter):
             return f"{name} is a {type(tensor).__name__}, and the kernels see plain tensors only"
         if tensor.device.type != "cpu" or tensor.layout != torch.strided:
@@ -210,7 +214,7 @@ def initial_state(neuron: NeuronLike, batch: int, features: int, like: Tensor) -
     return tuple(like.new_zeros(batch, features) for _ in neuron.state_names)
 
 
-def _check_weights(x: Tensor, w_in: Tensor, w_rec: Tensor | None, bias: Tensor | None) -> int:
+def _check_weights(x: Tensor | Events, w_in: Tensor, w_rec: Tensor | None, bias: Tensor | None) -> int:
     if x.ndim != 3:
         raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N_in] is expected (add the missing axis).")
     if w_in.ndim != 2:
@@ -219,7 +223,7 @@ def _check_weights(x: Tensor, w_in: Tensor, w_rec: Tensor | None, bias: Tensor |
         raise ShapeError(
             f"x is {list(x.shape)} and has {x.shape[-1]} features; w_in {list(w_in.shape)} takes {w_in.shape[-1]}."
         )
-    if x.is_complex():
+    if isinstance(x, Tensor) and x.is_complex():
         raise ShapeError("x is complex; real numbers are expected.")
     features = w_in.shape[0]
     if w_rec is not None and tuple(w_rec.shape) != (features, features):

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from .events import Events
+
 __all__ = [
     "Coefficients",
     "Connection",
@@ -32,8 +34,8 @@ Coefficients = Mapping[str, float | Tensor]
 Reset = Literal["subtract", "zero"]
 ConnectionKind = Literal["input", "feedforward", "recurrent", "readout"]
 
-Sample = tuple[Tensor, Tensor]
-"""A batch as data modules hand it out: x [B, T, N] and y [B]."""
+Sample = tuple[Tensor | Events, Tensor]
+"""A batch as data modules hand it out: x [B, T, N], dense or as events, and y [B]."""
 
 
 class Trace(NamedTuple):
@@ -68,12 +70,13 @@ class Connection(NamedTuple):
     masks and parametrisations); ``binary`` says that the activity is known to hold spikes only, so nobody needs to look.
     With a ``convolution`` of one to three axes, activity is [B, T, C_in, *S] and weight [C_out, C_in / groups, *K].
     ``shared``: the same weights are used under this name more than once in a network; their counts add up. Delays change
-    no count: the activity is what was sent, before or after them.
+    no count: the activity is what was sent, before or after them. It is a list of events when the input came as one;
+    :func:`snnlightning.events.dense` gives the tensor of either.
     """
 
     name: str
     kind: ConnectionKind
-    activity: Tensor
+    activity: Tensor | Events
     weight: Tensor
     binary: bool
     convolution: Convolution | None = None

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from ..errors import ConfigurationError
 from ..typing import Sample
 from ._checks import duration, whole
-from .loading import EpochSampler, EventDataset, ResumableLoader, UnpaddedSampler, as_batch
+from .loading import EpochSampler, EventBatches, EventDataset, ResumableLoader, UnpaddedSampler, as_batch
 
 __all__ = ["SpikingDataModule", "Splits"]
 
@@ -27,7 +27,7 @@ class Splits:
 
 
 class SpikingDataModule(L.LightningDataModule, abc.ABC):
-    """Batches (x [B, T, N] float32, y [B] int64) for training, validation and test.
+    """Batches (x [B, T, N] float32, y [B] int64) for training, validation and test; x as ``Events`` when asked.
 
     A subclass writes :meth:`load` and calls ``save_hyperparameters()`` in its own ``__init__`` with plain values, so that
     checkpoints load with ``weights_only=True``. The rest is the same for all of them:
@@ -44,15 +44,18 @@ class SpikingDataModule(L.LightningDataModule, abc.ABC):
         seed: decides the split, the shuffling and, where there is any, the noise; >= 0.
         dt_ms: length of a time step in ms, > 0.
         num_workers: worker processes per loader; 0, the default, is fastest for data in memory.
+        events: whether x is handed out as :class:`snnlightning.events.Events` instead of a dense tensor. The same numbers
+            for less work where the data is sparse; layers and metrics of this package take both.
 
     Raises:
         ConfigurationError: a number out of range.
     """
 
-    def __init__(self, *, batch_size: int, seed: int, dt_ms: float, num_workers: int) -> None:
+    def __init__(self, *, batch_size: int, seed: int, dt_ms: float, num_workers: int, events: bool = False) -> None:
         super().__init__()
         self.batch_size = whole("batch_size", batch_size)
         self.num_workers = whole("num_workers", num_workers, at_least=0)
+        self._as_events = bool(events)
         self._seed = whole("seed", seed, at_least=0)
         self._dt_ms = duration("dt_ms", dt_ms)
         self._loaded: Splits | None = None
@@ -102,7 +105,7 @@ class SpikingDataModule(L.LightningDataModule, abc.ABC):
         replicas, rank = self._replicas()
         train = self.splits.train
         sampler = EpochSampler(train, seed=self.seed, num_replicas=replicas, rank=rank)
-        return ResumableLoader(train, sampler=sampler, **self._options())
+        return ResumableLoader(self._handed_out(train), sampler=sampler, **self._options())
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """In order, complete, nothing twice."""
@@ -127,7 +130,10 @@ class SpikingDataModule(L.LightningDataModule, abc.ABC):
     def _evaluation(self, dataset: EventDataset) -> DataLoader[Sample]:
         replicas, rank = self._replicas()
         sampler = UnpaddedSampler(dataset, num_replicas=replicas, rank=rank) if replicas > 1 else None
-        return DataLoader(dataset, sampler=sampler, **self._options())
+        return DataLoader(self._handed_out(dataset), sampler=sampler, **self._options())
+
+    def _handed_out(self, dataset: EventDataset) -> EventDataset | EventBatches:
+        return EventBatches(dataset) if self._as_events else dataset
 
     def _options(self) -> dict[str, Any]:
         return {

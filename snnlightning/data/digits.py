@@ -35,6 +35,7 @@ class DigitsDataModule(SpikingDataModule):
         seed: of the split, the shuffling and the rate code's draws; >= 0.
         dt_ms: length of a time step in ms, > 0.
         num_workers: worker processes per loader.
+        events: whether x is handed out as :class:`snnlightning.events.Events`.
 
     Raises:
         UnknownNameError: no encoder of this name.
@@ -58,8 +59,9 @@ class DigitsDataModule(SpikingDataModule):
         seed: int = 0,
         dt_ms: float = 1.0,
         num_workers: int = 0,
+        events: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers, events=events)
         self.save_hyperparameters()
         self._encoder = _encoder(
             encoder,

@@ -12,7 +12,7 @@ Three things that Lightning leaves to the data and that decide whether a number 
 
 import itertools
 from collections.abc import Iterator, Sequence, Sized
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ..errors import ConfigurationError, DataError, ShapeError
+from ..events import Events
 from ..typing import Sample
 
-__all__ = ["EpochSampler", "EventDataset", "ResumableLoader", "UnpaddedSampler", "as_batch"]
+__all__ = ["EpochSampler", "EventBatches", "EventDataset", "ResumableLoader", "UnpaddedSampler", "as_batch"]
 
 
-class EventDataset(Dataset[Sample]):
-    """Spike trains held as events, made dense one batch at a time.
+class EventDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Spike trains held as events, made dense one batch at a time, or handed out as they are (:meth:`events`).
 
     x[b, t, n] is the number of events of sample b in step t on channel n, or whether there is one (``binarize``). An
     event takes four bytes; a dense [100, 700] sample takes 280 kB.
@@ -81,6 +82,7 @@ class EventDataset(Dataset[Sample]):
         self._offsets = offsets.long()
         # Where an event lies in its dense sample [T, N]; int32 halves the memory, and the gather widens it.
         self._cells = bins.int() * in_features + channels.int()
+        self._lists: EventDataset._Lists | None = None
 
     @classmethod
     def from_dense(cls, spikes: Tensor, labels: Tensor) -> Self:
@@ -93,17 +95,17 @@ class EventDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Sample ``index``: x [T, N] float32 and y, a scalar int64."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         x, y = self.__getitems__([index % len(self)])
         return x[0], y[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> Sample:
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A whole batch: x [B, T, N] float32 and y [B] int64."""
         index = torch.as_tensor(indices, dtype=torch.int64)
-        counts, events = self._events(index)
+        counts, events = _picked(self._offsets, index)
         size = self.steps * self.in_features
         cells = self._cells[events].long() + torch.repeat_interleave(torch.arange(len(index)) * size, counts)
         x = torch.zeros(len(index) * size).scatter_add_(0, cells, torch.ones(len(cells)))
@@ -111,9 +113,39 @@ class EventDataset(Dataset[Sample]):
             x.clamp_(max=1.0)
         return x.view(len(index), self.steps, self.in_features), self.labels[index]
 
+    def events(self, indices: Sequence[int]) -> tuple[Events, Tensor]:
+        """A whole batch as events, and y [B] int64; ``events(i)[0].dense()`` is what ``__getitems__(i)[0]`` is."""
+        if self._lists is None:
+            self._lists = self._sorted()
+        offsets, cells, value = self._lists
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        counts, picked = _picked(offsets, index)
+        own = cells[picked]
+        step = torch.div(own, self.in_features, rounding_mode="floor")
+        row = step + torch.repeat_interleave(torch.arange(len(index)) * self.steps, counts)
+        shape = (len(index), self.steps, self.in_features)
+        channel = own - step * self.in_features
+        return Events.of_rows(row, channel, None if value is None else value[picked], shape), self.labels[index]
+
+    def _sorted(self) -> "EventDataset._Lists":
+        """Each cell of a sample once, in order, with how many events fell into it (None where that is always one)."""
+        sample = torch.repeat_interleave(torch.arange(len(self)), self._offsets.diff())
+        size = self.steps * self.in_features
+        cells, count = torch.unique(sample * size + self._cells, return_counts=True)
+        offsets = torch.cat([count.new_zeros(1), torch.bincount(cells // size, minlength=len(self)).cumsum(0)])
+        once = self.binarize or bool((count == 1).all())
+        return EventDataset._Lists(offsets, (cells % size).int(), None if once else count.float())
+
+    class _Lists(NamedTuple):
+        """Cells in order, and where those of each sample begin."""
+
+        offsets: Tensor
+        cells: Tensor
+        value: Tensor | None
+
     def subset(self, index: Tensor) -> "EventDataset":
         """The samples ``index`` [m], in this order, with copies of their events."""
-        counts, events = self._events(index)
+        counts, events = _picked(self._offsets, index)
         cells = self._cells[events]
         return EventDataset(
             torch.cat([counts.new_zeros(1), counts.cumsum(0)]),
@@ -129,12 +161,37 @@ class EventDataset(Dataset[Sample]):
         """Number of events of each sample, [n] int64, before any cut at 1."""
         return self._offsets.diff()
 
-    def _events(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """How many events each of these samples has, and where all of them are stored, in order."""
-        start = self._offsets[index]
-        counts = self._offsets[index + 1] - start
-        before = counts.cumsum(0) - counts
-        return counts, torch.arange(int(counts.sum())) + torch.repeat_interleave(start - before, counts)
+
+class EventBatches(Dataset[tuple[Events, Tensor]]):
+    """An :class:`EventDataset` whose batches are ``(Events, y)`` instead of dense tensors: nothing is written out, moved and
+    searched again.
+
+    ``batches[i]`` is a batch of one, for a loader that joins samples itself (``Events.cat``).
+    """
+
+    def __init__(self, dataset: EventDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Events, Tensor]:
+        """Sample ``index`` as a batch of one: events [1, T, N] and y [1]."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        return self.dataset.events([index % len(self)])
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Events, Tensor]:
+        """A whole batch: events [B, T, N] and y [B]."""
+        return self.dataset.events(indices)
+
+
+def _picked(offsets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """How many events each of these samples has, and where all of them are stored, in order."""
+    start = offsets[index]
+    counts = offsets[index + 1] - start
+    before = counts.cumsum(0) - counts
+    return counts, torch.arange(int(counts.sum())) + torch.repeat_interleave(start - before, counts)
 
 
 def as_batch(batch: Sample) -> Sample:

@@ -116,6 +116,7 @@ class RandmanDataModule(SpikingDataModule):
         batch_size: samples per batch, >= 1.
         seed: of the manifolds, the split and the shuffling; >= 0.
         num_workers: worker processes per loader.
+        events: whether x is handed out as :class:`snnlightning.events.Events`.
 
     Raises:
         ConfigurationError: a number out of range, or spike times that the grid cannot hold.
@@ -140,8 +141,9 @@ class RandmanDataModule(SpikingDataModule):
         batch_size: int = 250,
         seed: int = 0,
         num_workers: int = 0,
+        events: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers, events=events)
         self.save_hyperparameters()
         _check(classes, units, dim, alpha, samples_per_class, tau_ms, spikes_per_unit, modes)
         self._manifolds = (classes, units, dim, alpha, samples_per_class, tau_ms, spikes_per_unit, modes)

@@ -57,6 +57,7 @@ class SpikingHDF5DataModule(SpikingDataModule):
         pool: adjacent channels that are added up into one; ``channels`` must be a multiple.
         seed: of the split and the shuffling; >= 0.
         num_workers: worker processes per loader.
+        events: whether x is handed out as :class:`snnlightning.events.Events`.
 
     Raises:
         ConfigurationError: a parameter out of range, or two that contradict each other.
@@ -81,8 +82,9 @@ class SpikingHDF5DataModule(SpikingDataModule):
         pool: int = 1,
         seed: int = 0,
         num_workers: int = 0,
+        events: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers, events=events)
         # Plain values, because these become part of every checkpoint.
         train, test, val = os.fspath(train), test and os.fspath(test), val and os.fspath(val)
         val_speakers = None if val_speakers is None else [whole("val_speakers", s, at_least=0) for s in val_speakers]

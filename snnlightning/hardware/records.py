@@ -11,6 +11,7 @@ from .synapses import INPUT, Layer, Synapses
 if TYPE_CHECKING:  # pricing needs no torch; tensors that come in bring it along
     from torch import Tensor
 
+    from ..events import Events
     from ..typing import Connection, LayerRecord
 
 __all__ = ["shape_of"]
@@ -120,10 +121,14 @@ def _synapses(
     return made, into.to("cpu")
 
 
-def _neurons(activity: "Tensor") -> int:
+def _neurons(activity: "Tensor | Events") -> int:
     return int(activity.shape[2:].numel())
 
 
-def _identity(tensor: "Tensor") -> tuple[int, ...]:
+def _identity(activity: "Tensor | Events") -> tuple[int, ...]:
     """The same for a tensor and its views of all elements (flattened, detached), and for nothing else that is alive."""
-    return (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), int(tensor.numel()))
+    from ..events import Events  # here, because it brings torch along
+
+    if isinstance(activity, Events):
+        return (activity.pointer.data_ptr(), activity.index.data_ptr())
+    return (activity.untyped_storage().data_ptr(), int(activity.storage_offset()), int(activity.numel()))

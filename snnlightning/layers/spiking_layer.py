@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
+from ..events import Events
 from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS, scan
@@ -133,14 +134,14 @@ class SpikingLayer(nn.Module):
             return {}
         return {name: torch.exp(getattr(self, f"log_{name}")) for name in self.neuron.time_constants}
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """x [B, T, N_in] and a state (or None: zero) to output [B, T, N] and the state after the last step."""
+    def forward(self, x: Tensor | Events, state: State | None = None) -> tuple[Tensor, State]:
+        """x [B, T, N_in], dense or as events, and a state (or None: zero) to output [B, T, N] and the state after the last step."""
         record = self.run(x, state)
         return record.output, record.state
 
     def run(
         self,
-        x: Tensor,
+        x: Tensor | Events,
         state: State | None = None,
         *,
         potentials: bool = False,
@@ -151,7 +152,7 @@ class SpikingLayer(nn.Module):
         """As ``forward``, with everything that metrics and regularizers need.
 
         Args:
-            x: input [B, T, N_in].
+            x: input [B, T, N_in], or its :class:`~snnlightning.events.Events`.
             state: from an earlier call, or None.
             potentials: whether the record holds the potentials [B, T, N].
             name: what the layer is called in the record.

@@ -7,6 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
+from ..events import Events
 from ..readouts import AbstractReadout
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
 from .spiking_layer import SpikingLayer
@@ -48,11 +49,13 @@ class SpikingNetwork(nn.Module):
         """What the layers are called in records and counts."""
         return (*(f"hidden_{k}" for k in range(len(self.layers) - 1)), "readout")
 
-    def forward(self, x: Tensor, states: Sequence[State] | None = None, *, potentials: bool = False) -> NetworkOutput:
+    def forward(
+        self, x: Tensor | Events, states: Sequence[State] | None = None, *, potentials: bool = False
+    ) -> NetworkOutput:
         """Run all layers over the whole sequence.
 
         Args:
-            x: [B, T, N_in].
+            x: [B, T, N_in], dense or as events.
             states: ``out.states`` of an earlier call, or None for zero.
             potentials: whether the records hold the potentials.
         """
@@ -72,7 +75,7 @@ class SpikingNetwork(nn.Module):
             )
             records.append(record)
             x = record.output
-        return NetworkOutput(self.readout(x), tuple(records))
+        return NetworkOutput(self.readout(records[-1].output), tuple(records))
 
     def _modules_in_order(self) -> list[SpikingLayer]:
         return [cast(SpikingLayer, layer) for layer in self.layers]

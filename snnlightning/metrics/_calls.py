@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ConfigurationError
+from ..events import dense
 from ..typing import Connection
 from ._counting import fan_out
 
@@ -66,7 +67,7 @@ def _as_called(connection: Connection) -> Connection:
     """With the activity that arrives: recurrent synapses get what their layer sent a step earlier, and zeros at first."""
     if connection.kind != "recurrent":
         return connection
-    sent = connection.activity.detach()
+    sent = dense(connection.activity).detach()
     return connection._replace(activity=torch.cat([torch.zeros_like(sent[:, :1]), sent[:, :-1]], dim=1))
 
 
@@ -91,7 +92,7 @@ def _by_step(connection: Connection, leaving: Tensor) -> tuple[Tensor, Tensor]:
 
 def _present(connection: Connection) -> tuple[Tensor, Tensor]:
     """1[x != 0] [B, T, *N], in whatever dtype, and per step whether all of x is 0, 1 or -1."""
-    x = connection.activity.detach()
+    x = dense(connection.activity).detach()
     spiking = torch.ones(x.shape[1], dtype=torch.bool, device=x.device)
     if connection.binary or x.dtype == torch.bool or not x.numel():
         return x, spiking
@@ -112,7 +113,7 @@ def _as_run(parts: Sequence[Connection], call: int | slice, *, ones: bool) -> in
     for part in parts:
         weight = part.weight.detach()
         dtype = weight.dtype if weight.is_floating_point() else torch.float32
-        x, there = part.activity.detach()[:, call], weight
+        x, there = dense(part.activity).detach()[:, call], weight
         x = torch.ones_like(x, dtype=dtype) if ones else (x != 0).to(dtype)
         there = torch.ones_like(there, dtype=dtype) if ones else (there != 0).to(dtype)
         if len(parts) > 1:  # a cell: features first

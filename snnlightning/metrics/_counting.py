@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
+from ..events import Events, dense, known
 from ..typing import Connection
 
 __all__ = ["Tally", "Tallies", "active_updates", "fan_out", "weights"]
@@ -38,15 +39,17 @@ class Tallies:
     """Tallies of one batch; each tensor is read once, however many connections it feeds."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Tensor, Tally]] = {}
+        self._known: dict[int, tuple[Tensor | Events, Tally]] = {}
 
-    def of(self, activity: Tensor, binary: bool) -> Tally:
-        """The tally of a tensor [B, T, *N]."""
-        known = self._known.get(id(activity))
-        if known is None:
+    def of(self, activity: Tensor | Events, binary: bool) -> Tally:
+        """The tally of a tensor [B, T, *N], or of its events, where they are known, without a look at the tensor."""
+        counted = self._known.get(id(activity))
+        if counted is None:
+            events = activity if isinstance(activity, Events) else known(activity)
             # The tensor is kept as well: its id stays its own as long as it lives.
-            known = self._known[id(activity)] = (activity, _tally(activity.detach(), binary))
-        return known[1]
+            tally = _tally_of_events(events) if events is not None else _tally(dense(activity).detach(), binary)
+            counted = self._known[id(activity)] = (activity, tally)
+        return counted[1]
 
 
 def fan_out(connection: Connection, features: torch.Size) -> Tensor:
@@ -150,7 +153,7 @@ def _misfit(connection: Connection, expected: str) -> ShapeError:
 def _reached(connection: Connection, tally: Tally) -> Tensor:
     """Which neurons get an event through a weight that is not zero, bool [B, T, *N_post]."""
     weight, slide = connection.weight.detach(), connection.convolution
-    sent = (connection.activity.detach() != 0).to(torch.float32)
+    sent = (dense(connection.activity).detach() != 0).to(torch.float32)
     there = (weight != 0).to(torch.float32)
     if slide is None:
         return F.linear(sent, there) > 0
@@ -180,6 +183,25 @@ def _tally(activity: Tensor, binary: bool) -> Tally:
         sent.append(any_in)
     any_at = torch.cat(sent) if sent else torch.zeros(batch * steps, dtype=torch.bool, device=activity.device)
     return Tally(events.view(features), analog.view(features), whole.view(features), any_at.view(batch, steps))
+
+
+def _tally_of_events(events: Events) -> Tally:
+    """One pass over the events instead of one over all elements."""
+    features, value = events.shape[2], events.value
+    any_at = (events.pointer.diff() > 0).view(events.shape[:2])
+    whole = torch.bincount(events.index, minlength=features)
+    none = torch.zeros_like(whole)
+    if value is None:
+        return Tally(whole, none, whole, any_at)
+    is_whole = value.frac() == 0  # NaN for what is not finite
+    if bool(is_whole.all()):
+        # Whole numbers and their sums are exact in float64.
+        weighted = torch.bincount(events.index, value.abs().to(torch.float64), minlength=features)
+        return Tally(weighted.to(torch.int64), none, whole, any_at)
+    counted = torch.where(is_whole, value.abs(), 0.0).to(torch.float64)
+    weighted = torch.bincount(events.index, counted, minlength=features).to(torch.int64)
+    whole = torch.bincount(events.index[is_whole], minlength=features)
+    return Tally(weighted, torch.bincount(events.index[~is_whole], minlength=features), whole, any_at)
 
 
 def _tally_of_piece(piece: Tensor, binary: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

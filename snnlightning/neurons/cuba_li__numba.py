@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..events import Events
 from ..typing import Coefficients, SpikeFunction, State, Trace
 from ._numba import layer, support
 from .cuba_li import CubaLI
@@ -16,7 +17,7 @@ def supports(neuron: CubaLI, w_in: Tensor, spike: SpikeFunction | None) -> str |
 
 def run(
     neuron: CubaLI,
-    x: Tensor,
+    x: Tensor | Events,
     w_in: Tensor,
     w_rec: Tensor | None,
     bias: Tensor | None,

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ..events import Events
 from ..typing import Coefficients, SpikeFunction, State, Trace
 from ._numba import layer, support
 from .integrate_fire import IF
@@ -16,7 +17,7 @@ def supports(neuron: IF, w_in: Tensor, spike: SpikeFunction | None) -> str | Non
 
 def run(
     neuron: IF,
-    x: Tensor,
+    x: Tensor | Events,
     w_in: Tensor,
     w_rec: Tensor | None,
     bias: Tensor | None,

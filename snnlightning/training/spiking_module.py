@@ -15,13 +15,14 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
+from ..events import Events
 from ..hardware import Counts, Estimate, Network, Profile, estimate
 from ..layers import Quantization, SpikingLayer
 from ..layers import quantize as quantize_network
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
 from ..regularizers import AbstractRegularizer
-from ..typing import LayerRecord, NetworkOutput
+from ..typing import LayerRecord, NetworkOutput, Sample
 from ..units import positive
 from ._sample_mean import SampleMean
 from .quantization import build_quantization
@@ -113,8 +114,8 @@ class SpikingModule(L.LightningModule):
         self._train_batches = 0
         self._unfinished_epoch: dict[str, Any] | None = None
 
-    def forward(self, x: Tensor) -> NetworkOutput:
-        """x [B, T, N] -> logits [B, C] and what every layer did."""
+    def forward(self, x: Tensor | Events) -> NetworkOutput:
+        """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
         return cast(NetworkOutput, self.network(x))
 
     def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
@@ -128,7 +129,7 @@ class SpikingModule(L.LightningModule):
         ]
         return torch.stack(terms).sum() if terms else None
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         out, loss = self._evaluate(batch, "train")
         penalty = self.penalty(out.records)
         if penalty is None:
@@ -136,11 +137,11 @@ class SpikingModule(L.LightningModule):
         self._track("train_penalty", len(batch[1]), penalty, len(batch[1]))
         return loss + penalty
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "val")
         self._count("val", out)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Sample, batch_idx: int) -> None:
         out, _ = self._evaluate(batch, "test")
         self._count("test", out)
 
@@ -187,9 +188,9 @@ class SpikingModule(L.LightningModule):
             raise shape.network
         return estimate(Counts.of(self.counts[stage], shape.network, shape.steps), profile, dt_ms=dt_ms, paced=paced)
 
-    def predict_step(self, batch: Tensor | tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Tensor | Events | Sample, batch_idx: int) -> Tensor:
         """Class probabilities [B, C] for a batch (x, y) or for x alone."""
-        x = batch if isinstance(batch, Tensor) else batch[0]
+        x = batch if isinstance(batch, Tensor | Events) else batch[0]
         out: NetworkOutput = self(x)
         return out.logits.softmax(dim=-1)
 
@@ -246,7 +247,7 @@ class SpikingModule(L.LightningModule):
     def _train_metrics(self) -> dict[str, Metric]:
         return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], stage: Stage) -> tuple[NetworkOutput, Tensor]:
+    def _evaluate(self, batch: Sample, stage: Stage) -> tuple[NetworkOutput, Tensor]:
         x, y = batch
         out = self(x)
         if out.logits.shape[-1] != self.num_classes:

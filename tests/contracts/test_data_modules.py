@@ -88,6 +88,15 @@ def test_batches_are_float32_spikes_and_int64_labels_of_the_announced_shape(cls,
 
 
 @every_module
+def test_events_are_the_same_batches(cls, make):
+    dense, events = make(cls), make(cls, events=True)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        (x, y), (listed, labels) = (next(iter(getattr(module, loader)())) for module in (dense, events))
+        assert torch.equal(listed.dense(), x)
+        assert torch.equal(labels, y)
+
+
+@every_module
 def test_every_class_is_in_every_split(cls, make):
     splits = make(cls).splits
     for part in (splits.train, splits.val, splits.test):

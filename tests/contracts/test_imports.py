@@ -1,7 +1,7 @@
 """The house: imports point down, neighbours on a floor do not import each other, and the top is lazy.
 
-Floor 0 is read as two steps, because the two files beside it raise errors: ``errors`` at the bottom, ``typing``,
-``units`` and ``naming`` on it. The top-level ``__init__`` is exempt: it imports nothing until a name is used.
+Floor 0 is read as three steps: ``errors`` at the bottom, because the others raise them; ``events``, a type that ``typing``
+speaks of; then ``typing``, ``units`` and ``naming``. The top-level ``__init__`` is exempt: it imports nothing until a name is used.
 """
 
 import ast
@@ -18,6 +18,7 @@ import snnlightning
 ROOT = Path(snnlightning.__file__).parent
 FLOORS = (
     ("errors",),
+    ("events",),
     ("typing", "units", "naming"),
     ("scan", "neurons", "surrogates", "encoders", "readouts", "losses", "regularizers", "initializers", "learning", "pareto"),
     ("layers", "metrics", "hardware"),

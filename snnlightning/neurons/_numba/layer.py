@@ -14,7 +14,7 @@ hide 0 times infinity.
 import dataclasses
 import importlib
 import math
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.weak import WeakIdKeyDictionary
 
+from ...events import Events, dense, known, remember
 from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
 from . import kernels, pool
 from .compiling import Kernel
@@ -61,7 +61,7 @@ class Dynamics:
 
 @dataclasses.dataclass
 class _Events:
-    """One chunk's events; ``value`` is empty when all are one."""
+    """Events as the kernels read them, of a chunk or of a batch; ``value`` is empty when all are one."""
 
     pointer: Array
     index: Array
@@ -79,6 +79,12 @@ class _Events:
         pointer = np.concatenate([*pointers, starts[-1:]])
         return cls(pointer, np.concatenate([part.index for part in parts]), parts[0].value)
 
+    @classmethod
+    def of(cls, events: Events, dtype: torch.dtype) -> "_Events":
+        """In the same memory where the element type allows it."""
+        value = torch.empty(0, dtype=dtype) if events.value is None else events.value.detach().to(dtype)
+        return cls(_array(events.pointer), _array(events.index), _array(value))
+
 
 @dataclasses.dataclass(frozen=True)
 class _Call:
@@ -91,6 +97,7 @@ class _Call:
     potentials: bool
     keep: bool
     w_rec_given: bool
+    shape: torch.Size
     arrived: _Events | None
     sent: list[_Events]
 
@@ -98,7 +105,7 @@ class _Call:
 def run(
     neuron: NeuronLike,
     dynamics: Dynamics,
-    x: Tensor,
+    x: Tensor | Events,
     w_in: Tensor,
     w_rec: Tensor | None,
     bias: Tensor | None,
@@ -108,40 +115,34 @@ def run(
     potentials: bool,
 ) -> Trace:
     """The layer's output, last state and potentials; the arguments are those of ``scan``, checked."""
-    x = x.to(w_in.dtype)
+    events = x if isinstance(x, Events) else known(x)
     finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
     if not finite or not x.shape[0] * x.shape[1]:
-        return neuron.run(F.linear(x, w_in, bias), w_rec, state, spike, coefficients, potentials)
-    arrived = _sent_as(x)
-    if arrived is None:
-        sparse = x.shape[2] > 0 and _density(x) < _break_even(w_in.shape[0], looking_ns=0.6)
+        whole = F.linear(dense(x).to(w_in.dtype), w_in, bias)
+        return neuron.run(whole, w_rec, state, spike, coefficients, potentials)
+    if events is not None:
+        sparse = events.density < _break_even(w_in.shape[0], looking_ns=0.0)
     else:
-        sparse = len(arrived.index) / x.numel() < _break_even(w_in.shape[0], looking_ns=0.0)
-    tensors = [t if isinstance(t := coefficients[name], Tensor) else None for name in dynamics.decays]
-    given = (w_in, w_rec, bias, *state, *tensors)
-    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *given))
+        sparse = x.shape[2] > 0 and _density(dense(x).to(w_in.dtype)) < _break_even(w_in.shape[0], looking_ns=0.6)
+    arrived = _Events.of(events, w_in.dtype) if events is not None and sparse else None
+    # What is needed of x itself: its elements where no list is there, its place in the graph.
+    needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
+    read: Tensor | None = dense(x).to(w_in.dtype) if needed else None
+    learned = [t if isinstance(t := coefficients[name], Tensor) else None for name in dynamics.decays]
+    given = (w_in, w_rec, bias, *state, *learned)
+    keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
     sent: list[_Events] = []
-    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None, arrived, sent)
-    drive = None if sparse else F.linear(x, w_in, bias)
+    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None, x.shape, arrived, sent)
+    drive = F.linear(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
-        call, x if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *tensors, *state
-    )
-    if neuron.spiking and not output.is_inference():
-        _lists[output] = (output._version, sent[0])
+        call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *learned,
+        *state,
+    )  # fmt: skip
+    if neuron.spiking:
+        pointer, index = torch.from_numpy(sent[0].pointer), torch.from_numpy(sent[0].index)
+        remember(output, Events.trusted(pointer, index, None, output.shape))
     last = tuple(rest[: len(state)])
     return Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
-
-
-_lists: MutableMapping[Tensor, tuple[int, _Events]] = WeakIdKeyDictionary()
-"""The events of outputs that are still alive, so that the next layer need not look for them."""
-
-
-def _sent_as(x: Tensor) -> _Events | None:
-    """The events of x, when it is what a layer gave, unchanged."""
-    if x.is_inference():  # such tensors do not say whether they were changed
-        return None
-    version, events = _lists.get(x, (None, None))
-    return events if version == x._version else None
 
 
 def _density(x: Tensor) -> float:
@@ -212,17 +213,17 @@ class _Numbers:
 
 
 class _Layer(torch.autograd.Function):
-    """scan's loop over time. Inputs x (events are looked for) or drive (a matrix product did the work), never both."""
+    """scan's loop over time. Its input is events (listed in the call, or looked for in x), or drive, the product that is ready."""
 
     @staticmethod
     def forward(
         ctx: Any, call: _Call, x: Tensor | None, drive: Tensor | None, w_in: Tensor | None, bias: Tensor | None,
         w_rec: Tensor | None, *rest: Tensor | None,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        source = x if x is not None else drive
+        source = w_in if w_in is not None else drive
         assert source is not None
-        batch, steps = source.shape[:2]
-        features = w_in.shape[0] if w_in is not None else source.shape[2]
+        batch, steps = call.shape[:2]
+        features = source.shape[0] if w_in is not None else source.shape[2]
         numbers = _Numbers(call, source, batch, steps, features)
         state = _named_state(call, rest)
         weights = _weights(numbers, w_in, bias, w_rec, state, drive)
@@ -235,7 +236,6 @@ class _Layer(torch.autograd.Function):
         states = [last[name] for name in call.neuron.state_names]
         if call.keep:
             ctx.call, ctx.numbers, ctx.arrived, ctx.sent = call, numbers, arrived, sent
-            ctx.x_shape = None if x is None else x.shape
             ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states if s is not None)
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
@@ -321,7 +321,7 @@ def _forward(
         lo, hi = numbers.chunks[k]
         rows = (hi - lo) * numbers.steps
         incoming = numbers.no_events
-        if call.arrived is not None and given is not None:
+        if call.arrived is not None:
             incoming = call.arrived.part(lo, hi, numbers.steps)
         elif given is not None:
             incoming = _find(numbers, given[lo:hi].reshape(rows, -1))
@@ -549,7 +549,7 @@ def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tenso
         drive, w_in, bias, w_rec, *rest = saved
         x = None
         if drive is None:
-            x = torch.from_numpy(_dense(numbers, ctx.arrived, ctx.x_shape)).requires_grad_()
+            x = torch.from_numpy(_dense(numbers, ctx.arrived, call.shape)).requires_grad_()
             current = F.linear(x, w_in, bias)
         else:
             current = drive

@@ -1,0 +1,241 @@
+"""Events: a batch of spike trains as the list of its spikes, beside the dense tensor [B, T, N].
+
+At 1.5 % activity a dense batch is 98.5 % zeros that are written, moved and searched for what is not zero, at every step.
+Data modules hand out events when asked (``events=True``), ``scan`` and ``SpikingLayer`` take them wherever they take a
+dense x, and metrics count them; what does not know them asks :func:`dense`, which makes the tensor once.
+
+A layer's output stays a tensor, because gradients flow through it; the events of one that a backend has at hand anyway are
+found by :func:`known`.
+"""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from .errors import DataError, ShapeError
+
+__all__ = ["Events", "dense", "known", "remember"]
+
+
+class Events:
+    """x [B, T, N] by its elements that are not zero, row by row (row b T + t), channels ascending within a row.
+
+    The elements of row r are ``pointer[r]:pointer[r + 1]`` of ``index`` and ``value``. Data, not a variable: no gradient
+    flows into events. Lightning moves them with the batch (``to``), a loader pins them (``pin_memory``).
+
+    Args:
+        pointer: [B T + 1] int64, ascending from 0 to E.
+        index: [E] int32, the channel of each event, in [0, N); strictly ascending within a row.
+        value: [E] floating point and not zero, or None when all events are 1.
+        shape: (B, T, N).
+
+    Raises:
+        ShapeError: tensors that do not belong together.
+        DataError: channels out of range, out of order or twice in a row; a value of zero.
+
+    Example:
+        >>> x = torch.tensor([[[0.0, 1.0], [0.0, 0.0], [1.0, 1.0]]])
+        >>> events = Events.from_dense(x)
+        >>> events.pointer.tolist(), events.index.tolist(), events.value is None
+        ([0, 1, 1, 3], [1, 0, 1], True)
+        >>> torch.equal(events.dense(), x)
+        True
+    """
+
+    pointer: Tensor
+    index: Tensor
+    value: Tensor | None
+    shape: torch.Size
+    _dense: Tensor | None
+
+    def __init__(self, pointer: Tensor, index: Tensor, value: Tensor | None, shape: Sequence[int]) -> None:
+        self._set(pointer, index, value, shape)
+        self._check()
+
+    @classmethod
+    def from_dense(cls, x: Tensor) -> "Events":
+        """The events of x [B, T, N], of any real dtype; values are kept unless all are 1."""
+        if x.ndim != 3:
+            raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N] is expected.")
+        if (found := known(x)) is not None:
+            return found
+        rows = x.detach().reshape(-1, x.shape[2])
+        row, index = rows.nonzero(as_tuple=True)
+        value = rows[row, index]
+        value = value if value.is_floating_point() else value.to(torch.get_default_dtype())
+        return cls.of_rows(row, index, None if bool((value == 1).all()) else value, x.shape)
+
+    @classmethod
+    def of_rows(cls, row: Tensor, index: Tensor, value: Tensor | None, shape: Sequence[int]) -> "Events":
+        """From the row b T + t of each event, ascending; trusted, not checked."""
+        pointer = torch.zeros(shape[0] * shape[1] + 1, dtype=torch.int64, device=row.device)
+        torch.cumsum(torch.bincount(row, minlength=len(pointer) - 1), 0, out=pointer[1:])
+        return cls.trusted(pointer, index.to(torch.int32), value, shape)
+
+    @classmethod
+    def trusted(cls, pointer: Tensor, index: Tensor, value: Tensor | None, shape: Sequence[int]) -> "Events":
+        """As the constructor, without its checks: for code that made the lists itself."""
+        made = cls.__new__(cls)
+        made._set(pointer, index, value, shape)
+        return made
+
+    @classmethod
+    def cat(cls, parts: "Sequence[Events]") -> "Events":
+        """One batch of several, for a collate function of one's own.
+
+        Raises:
+            ShapeError: no part, or parts of different T or N.
+        """
+        if len({part.shape[1:] for part in parts}) != 1:
+            raise ShapeError(f"events of {[list(part.shape) for part in parts]}; all need the same [T, N].")
+        starts, pointers = 0, []
+        for part in parts:
+            pointers.append(part.pointer[:-1] + starts)
+            starts += len(part.index)
+        pointers.append(parts[-1].pointer[-1:] * 0 + starts)
+        value = None
+        if any(part.value is not None for part in parts):
+            value = torch.cat([torch.ones(len(p.index), dtype=p.dtype) if p.value is None else p.value for p in parts])
+        shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+        return cls.trusted(torch.cat(pointers), torch.cat([part.index for part in parts]), value, shape)
+
+    @property
+    def ndim(self) -> int:
+        """3: [B, T, N]."""
+        return 3
+
+    @property
+    def device(self) -> torch.device:
+        """Where the lists are."""
+        return self.index.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the values; torch's default where all are 1."""
+        return torch.get_default_dtype() if self.value is None else self.value.dtype
+
+    @property
+    def density(self) -> float:
+        """Share of the elements that are not zero."""
+        return len(self.index) / max(1, self.numel())
+
+    def numel(self) -> int:
+        """B T N, zeros included."""
+        return self.shape.numel()
+
+    def dense(self) -> Tensor:
+        """x [B, T, N]; made once, and known to be these events from then on."""
+        if self._dense is None:
+            x = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
+            at = self.rows() * self.shape[2] + self.index
+            x.view(-1)[at] = torch.ones((), dtype=self.dtype, device=self.device) if self.value is None else self.value
+            remember(x, self)
+            self._dense = x
+        return self._dense
+
+    def rows(self) -> Tensor:
+        """The row b T + t of each event, int64 [E]."""
+        count = len(self.pointer) - 1
+        return torch.repeat_interleave(torch.arange(count, device=self.device), self.pointer.diff())
+
+    def to(self, *args: Any, **kwargs: Any) -> "Events":
+        """As ``Tensor.to``: a device moves the lists, a floating-point dtype is that of the values."""
+        value = None if self.value is None else self.value.to(*args, **kwargs)
+        device = torch._C._nn._parse_to(*args, **kwargs)[0]
+        if device is None or device == self.device:
+            return self if value is self.value else self.trusted(self.pointer, self.index, value, self.shape)
+        soon = bool(kwargs.get("non_blocking", False))
+        pointer, index = (t.to(device, non_blocking=soon) for t in (self.pointer, self.index))
+        return self.trusted(pointer, index, value, self.shape)
+
+    def pin_memory(self) -> "Events":
+        """In page-locked memory, as a loader with ``pin_memory=True`` asks."""
+        value = None if self.value is None else self.value.pin_memory()
+        return self.trusted(self.pointer.pin_memory(), self.index.pin_memory(), value, self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, at: int | slice) -> "Events | Tensor":
+        """Some samples as events (a slice of step 1), or one sample as a dense tensor [T, N]."""
+        if not isinstance(at, slice):
+            if not -len(self) <= at < len(self):
+                raise IndexError(f"sample {at} of {len(self)}")
+            start = at % len(self)
+            one = self[start : start + 1]
+            assert isinstance(one, Events)
+            return one.dense()[0]
+        lo, hi, step = at.indices(len(self))
+        if step != 1:
+            raise IndexError(f"samples in steps of {step}; events are cut in steps of 1.")
+        hi, steps = max(lo, hi), self.shape[1]
+        pointer = self.pointer[lo * steps : hi * steps + 1]
+        first, last = int(pointer[0]), int(pointer[-1])
+        value = None if self.value is None else self.value[first:last]
+        return self.trusted(pointer - first, self.index[first:last], value, (hi - lo, *self.shape[1:]))
+
+    def __repr__(self) -> str:
+        return f"Events({len(self.index)} of {list(self.shape)}, {self.device})"
+
+    def _set(self, pointer: Tensor, index: Tensor, value: Tensor | None, shape: Sequence[int]) -> None:
+        self.pointer, self.index, self.value = pointer, index, value
+        self.shape = torch.Size(shape)
+        self._dense = None
+
+    def _check(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 0:
+            raise ShapeError(f"shape is {tuple(self.shape)}; (B, T, N) is expected.")
+        if self.pointer.shape != (self.shape[0] * self.shape[1] + 1,) or self.index.ndim != 1:
+            raise ShapeError(
+                f"pointer {list(self.pointer.shape)} is [B T + 1] and index {list(self.index.shape)} is [E] for events of"
+                f" {list(self.shape)}."
+            )
+        if self.pointer.dtype != torch.int64 or self.index.dtype != torch.int32:
+            raise DataError(
+                f"pointer is {self.pointer.dtype} and index {self.index.dtype}; int64 and int32 are expected."
+            )
+        steps = self.pointer.diff()
+        if self.pointer[0] != 0 or self.pointer[-1] != len(self.index) or bool((steps < 0).any()):
+            raise DataError(f"pointer must ascend from 0 to the number of events, {len(self.index)}.")
+        if len(self.index) and not 0 <= int(self.index.min()) <= int(self.index.max()) < self.shape[2]:
+            raise DataError(
+                f"index runs from {int(self.index.min())} to {int(self.index.max())}; [0, {self.shape[2]}) is allowed."
+            )
+        if bool(((self.rows() * self.shape[2] + self.index).diff() <= 0).any()):
+            raise DataError("channels must ascend within a row, each once; sort the events and add up their values.")
+        if self.value is None:
+            return
+        if self.value.shape != self.index.shape or not self.value.is_floating_point():
+            raise ShapeError(f"value is {self.value.dtype} {list(self.value.shape)}; one number per event is expected.")
+        if bool((self.value == 0).any()):
+            raise DataError("a value is 0, which is no event; leave it out.")
+
+
+def dense(x: Tensor | Events) -> Tensor:
+    """x itself, or the tensor of events."""
+    return x.dense() if isinstance(x, Events) else x
+
+
+_lists: MutableMapping[Tensor, tuple[int, Events]] = WeakIdKeyDictionary()
+"""The events of tensors that are still alive, and the version of the tensor that they are of."""
+
+
+def remember(x: Tensor, events: Events) -> None:
+    """Say that these are the events of x [B, T, N], as it is now; forgotten with the tensor, or when it is changed."""
+    if not x.is_inference():  # such tensors do not say whether they were changed
+        # Lists of their own: events that hold their dense tensor would keep x alive as long as x is.
+        _lists[x] = (x._version, Events.trusted(events.pointer, events.index, events.value, events.shape))
+
+
+def known(x: Tensor) -> Events | None:
+    """The events of x when somebody has them already, and x was not changed since; None otherwise.
+
+    A layer that runs as compiled code knows its output's. Reading them is free, making them is a pass over x.
+    """
+    if x.is_inference():
+        return None
+    version, events = _lists.get(x, (None, None))
+    return events if version == x._version else None
