@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import logging
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
 from .events import Events, dense
-from .typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from .typing import Coefficients, NeuronLike, Recurrence, SpikeFunction, State, Trace
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
 
@@ -30,8 +30,8 @@ logger = logging.getLogger("snnlightning.scan")
 def scan(
     neuron: NeuronLike,
     x: Tensor | Events,
-    w_in: Tensor,
-    w_rec: Tensor | None = None,
+    w_in: Tensor | None,
+    w_rec: Tensor | Recurrence | None = None,
     *,
     bias: Tensor | None = None,
     state: State | None = None,
@@ -46,8 +46,10 @@ def scan(
         neuron: a record of :mod:`snnlightning.neurons`.
         x: input [B, T, N_in]; any real dtype, taken to that of ``w_in``. Or its :class:`~snnlightning.events.Events`,
             which compiled code reads as they are.
-        w_in: input weights [N, N_in].
-        w_rec: recurrent weights [N, N] (row: to, column: from), or None for a feed-forward layer.
+        w_in: input weights [N, N_in]; None says that x [B, T, N] is the drive already, as convolutions, delays and
+            normalisations make it.
+        w_rec: recurrent weights [N, N] (row: to, column: from), a :class:`~snnlightning.typing.Recurrence` that stands for
+            them, or None for a feed-forward layer.
         bias: [N], added to the drive of every step.
         state: what an earlier call returned, or None for all zeros; each tensor [B, N].
         spike: v - v_th -> spikes: a surrogate, or its ``soft`` twin. A neuron without threshold takes None.
@@ -84,28 +86,37 @@ def scan(
     if backend not in BACKENDS:
         raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
     features = _check_weights(x, w_in, w_rec, bias)
+    like = w_in if w_in is not None else dense(x)
     name = type(neuron).__name__
     if neuron.spiking and spike is None:
         raise ConfigurationError(f"{name} spikes and needs a surrogate; pass spike=SuperSpike(), for example.")
     if not neuron.spiking and (spike is not None or w_rec is not None):
         what = "a surrogate" if spike is not None else "recurrent weights"
         raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
-    state = _check_state(neuron, state, w_in, x.shape[0])
+    state = _check_state(neuron, state, like, x.shape[0], features)
     given = neuron.coefficients() if coefficients is None else coefficients
     if coefficients is not None and (lacking := neuron.coefficients().keys() - coefficients.keys()):
         raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {name} needs.")
-    decays = {key: _check_coefficient(key, value, features, w_in) for key, value in given.items()}
-    if backend != "reference" and _choose(backend, neuron, x, w_in, spike) == "numba":
+    decays = {key: _check_coefficient(key, value, features, like) for key, value in given.items()}
+    if backend != "reference" and _choose(backend, neuron, x, like, spike, w_rec) == "numba":
         fused: Any = _beside(type(neuron).__module__)
         trace: Trace = fused.run(neuron, x, w_in, w_rec, bias, state, spike, decays, potentials)
         return trace
     # State stays in the precision of the weights, also where autocast makes the product half.
-    drive = F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
-    return neuron.run(drive, w_rec, state, spike, decays, potentials)
+    if w_in is not None:
+        drive = F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
+    else:
+        drive = like if bias is None else like + bias
+    return neuron.run(drive, cast(Tensor | None, w_rec), state, spike, decays, potentials)
 
 
 def supports(
-    backend: str, neuron: NeuronLike, x: Tensor | Events, w_in: Tensor, spike: SpikeFunction | None = None
+    backend: str,
+    neuron: NeuronLike,
+    x: Tensor | Events,
+    w_in: Tensor | None,
+    spike: SpikeFunction | None = None,
+    w_rec: Tensor | Recurrence | None = None,
 ) -> str | None:
     """None when a backend can run this, or the reason why it cannot.
 
@@ -113,8 +124,9 @@ def supports(
         backend: ``reference`` or ``numba``.
         neuron: a record of :mod:`snnlightning.neurons`, or one of yours.
         x: the input.
-        w_in: input weights; they decide the element type and the device.
+        w_in: input weights; they decide the element type and the device. None: x is the drive.
         spike: the surrogate.
+        w_rec: recurrent weights, where there are any.
 
     Example:
         >>> from snnlightning.neurons import LI
@@ -125,8 +137,11 @@ def supports(
         return None
     if backend != "numba":
         raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
+    w_in = dense(x) if w_in is None else w_in
     if (reason := _around(x, w_in)) is not None:
         return reason
+    if w_rec is not None and not isinstance(w_rec, Tensor):
+        return f"the recurrent weights are a {type(w_rec).__name__}, and the kernels take a matrix [N, N]"
     module: Any = _beside(type(neuron).__module__)
     if module is None:
         return (
@@ -148,11 +163,18 @@ def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: tor
         scan(neuron, x, w_in, w_rec, spike=spike, backend="numba").output.sum().backward()
 
 
-def _choose(backend: str, neuron: NeuronLike, x: Tensor | Events, w_in: Tensor, spike: SpikeFunction | None) -> str:
+def _choose(
+    backend: str,
+    neuron: NeuronLike,
+    x: Tensor | Events,
+    w_in: Tensor,
+    spike: SpikeFunction | None,
+    w_rec: Tensor | Recurrence | None,
+) -> str:
     """``numba`` or ``reference``."""
     if torch.compiler.is_compiling() and backend == "auto":
         return "reference"
-    reason = supports("numba", neuron, x, w_in, spike)
+    reason = supports("numba", neuron, x, w_in, spike, w_rec)
     if backend == "auto" and reason is None and not _numba_is_here():
         reason = "Numba is not installed (pip install 'snnlightning[fast]')"
     if reason is None:
@@ -214,9 +236,28 @@ def initial_state(neuron: NeuronLike, batch: int, features: int, like: Tensor) -
     return tuple(like.new_zeros(batch, features) for _ in neuron.state_names)
 
 
-def _check_weights(x: Tensor | Events, w_in: Tensor, w_rec: Tensor | None, bias: Tensor | None) -> int:
+def _check_weights(
+    x: Tensor | Events, w_in: Tensor | None, w_rec: Tensor | Recurrence | None, bias: Tensor | None
+) -> int:
     if x.ndim != 3:
         raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N_in] is expected (add the missing axis).")
+    if w_in is None:
+        if not x.dtype.is_floating_point:
+            raise ShapeError(f"the drive is {x.dtype}; real numbers in floating point are expected.")
+        features = x.shape[-1]
+    else:
+        features = _check_input(x, w_in)
+    if w_rec is not None and tuple(w_rec.shape) != (features, features):
+        given = "x" if w_in is None else "w_in"
+        raise ShapeError(
+            f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [N, N], and {given} gives N = {features}."
+        )
+    if bias is not None and tuple(bias.shape) != (features,):
+        raise ShapeError(f"bias is {list(bias.shape)}; one per neuron is expected, [{features}].")
+    return features
+
+
+def _check_input(x: Tensor | Events, w_in: Tensor) -> int:
     if w_in.ndim != 2:
         raise ShapeError(f"w_in is {list(w_in.shape)}; input weights are [N, N_in].")
     if x.shape[-1] != w_in.shape[-1]:
@@ -225,16 +266,10 @@ def _check_weights(x: Tensor | Events, w_in: Tensor, w_rec: Tensor | None, bias:
         )
     if isinstance(x, Tensor) and x.is_complex():
         raise ShapeError("x is complex; real numbers are expected.")
-    features = w_in.shape[0]
-    if w_rec is not None and tuple(w_rec.shape) != (features, features):
-        raise ShapeError(f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [N, N], and w_in gives N = {features}.")
-    if bias is not None and tuple(bias.shape) != (features,):
-        raise ShapeError(f"bias is {list(bias.shape)}; one per neuron is expected, [{features}].")
-    return features
+    return w_in.shape[0]
 
 
-def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, batch: int) -> State:
-    features = w_in.shape[0]
+def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, batch: int, features: int) -> State:
     if state is None:
         return initial_state(neuron, batch, features, w_in)
     names = neuron.state_names

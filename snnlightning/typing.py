@@ -15,6 +15,7 @@ __all__ = [
     "LayerRecord",
     "NetworkOutput",
     "NeuronLike",
+    "Recurrence",
     "Reset",
     "Sample",
     "SpikeFunction",
@@ -111,6 +112,16 @@ class NetworkOutput(NamedTuple):
     def states(self) -> tuple[State, ...]:
         """The state of every layer after the last step, to pass to the next call."""
         return tuple(record.state for record in self.records)
+
+
+class Recurrence(Protocol):
+    """What may stand in the place of recurrent weights [N, N]: ``z @ recurrence.mT`` is the drive [B, N] by spikes [B, N]."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def mT(self) -> "Recurrence": ...  # noqa: N802  (as tensors call it)
+    def __rmatmul__(self, z: Tensor) -> Tensor: ...
 
 
 class NeuronLike(Protocol):

@@ -33,6 +33,6 @@ class ScaledNormal(AbstractInitializer):
         positive("ScaledNormal.gain", self.gain)
 
     def __call__(self, weight: Tensor) -> Tensor:
-        """Fill ``weight`` [N_post, N_pre] in place and return it."""
+        """Fill ``weight`` [N_post, N_pre], or a kernel [C_out, C_in, *K], in place and return it."""
         with torch.no_grad():
-            return weight.normal_(0.0, self.gain / math.sqrt(weight.shape[-1]))
+            return weight.normal_(0.0, self.gain / math.sqrt(weight.shape[1:].numel()))

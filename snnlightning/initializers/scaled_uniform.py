@@ -35,7 +35,7 @@ class ScaledUniform(AbstractInitializer):
         positive("ScaledUniform.gain", self.gain)
 
     def __call__(self, weight: Tensor) -> Tensor:
-        """Fill ``weight`` [N_post, N_pre] in place and return it."""
-        bound = self.gain / math.sqrt(weight.shape[-1])
+        """Fill ``weight`` [N_post, N_pre], or a kernel [C_out, C_in, *K], in place and return it."""
+        bound = self.gain / math.sqrt(weight.shape[1:].numel())
         with torch.no_grad():
             return weight.uniform_(-bound, bound)

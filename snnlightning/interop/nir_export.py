@@ -61,7 +61,7 @@ def to_nir(net: nn.Module, *, dialect: str | Dialect = "nir") -> Any:
     nir = nir_package()
     reader = dialects.named_dialect(dialect)
     network = _network_of(net)
-    layers = list(zip(network.names, network.layers, strict=True))
+    layers = list(network.stages())
     first = layers[0][1]
     assert isinstance(first, SpikingLayer)
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array([first.in_features])})}

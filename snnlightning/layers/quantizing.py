@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
+from .abstract import AbstractLayer
 from .quantization import Quantization, QuantizeMode
-from .spiking_layer import SpikingLayer
 
 __all__ = ["IntegerWeights", "integer_weights", "quantize"]
 
@@ -16,7 +16,7 @@ class IntegerWeights(NamedTuple):
     """What a chip stores of a layer.
 
     Attributes:
-        w_in: whole numbers k, int32 [N, N_in]; ``w_in * scale`` is the weight in effect, bit for bit.
+        w_in: whole numbers k, int32 [N, N_in], or a kernel [C_out, C_in, *K]; ``w_in * scale`` is the weight in effect, bit for bit.
         w_rec: the same [N, N], or None.
         bias: whole numbers m, int64 [N], in units of ``state_lsb``; None without a bias or with a state that is not rounded.
         scale: s, [] or [N, 1], in units of the potential.
@@ -31,7 +31,7 @@ class IntegerWeights(NamedTuple):
 
 
 def quantize(network: nn.Module, quantization: Quantization | None, mode: QuantizeMode = "aware") -> nn.Module:
-    """Run every :class:`SpikingLayer` of a network at this precision; the float weights stay where they are.
+    """Run every layer of neurons of a network at this precision; the float weights stay where they are.
 
     Parameters, their names and a checkpoint are the same with and without, so that a network that was trained in float
     loads into a quantised one and the other way round.
@@ -46,15 +46,16 @@ def quantize(network: nn.Module, quantization: Quantization | None, mode: Quanti
         ConfigurationError: no spiking layer, or no such mode.
 
     Example:
+        >>> from snnlightning.layers import SpikingLayer
         >>> from snnlightning.neurons import LIF
         >>> layer = quantize(SpikingLayer(3, 4, neuron=LIF()), Quantization(weight_bits=2))
         >>> layer.run(torch.zeros(1, 5, 3)).connections[0].weight.unique().numel() <= 3
         True
     """
-    layers = [module for module in network.modules() if isinstance(module, SpikingLayer)]
+    layers = [module for module in network.modules() if isinstance(module, AbstractLayer)]
     if not layers:
         raise ConfigurationError(
-            f"{type(network).__name__} has no SpikingLayer in it; quantization rounds the weights and states of those."
+            f"{type(network).__name__} has no spiking layer in it; quantization rounds the weights and states of those."
         )
     for layer in layers:
         layer.set_quantization(quantization, mode)
@@ -62,13 +63,14 @@ def quantize(network: nn.Module, quantization: Quantization | None, mode: Quanti
 
 
 @torch.no_grad()
-def integer_weights(layer: SpikingLayer) -> IntegerWeights:
+def integer_weights(layer: AbstractLayer) -> IntegerWeights:
     """The integers of a quantised layer with their scales.
 
     Raises:
         ConfigurationError: the layer is not quantised.
 
     Example:
+        >>> from snnlightning.layers import SpikingLayer
         >>> from snnlightning.neurons import LIF
         >>> layer = SpikingLayer(1, 2, neuron=LIF(), quantization=Quantization(weight_bits=4))
         >>> with torch.no_grad():
@@ -79,11 +81,13 @@ def integer_weights(layer: SpikingLayer) -> IntegerWeights:
     quantization = layer.quantization
     if quantization is None:
         raise ConfigurationError("this layer has no quantization; quantize(network, Quantization(...)) gives it one.")
-    w_in, w_rec, bias, scale = quantization.rounded(layer.w_in, layer.w_rec, layer.bias)
+    w_in, w_rec = layer.w_in, layer.w_rec
+    rounded = quantization.rounded(w_in.flatten(1), None if w_rec is None else w_rec.flatten(1), layer.bias)
+    bias, scale = rounded.bias, rounded.scale
     lsb = None if quantization.state_bits is None else quantization.state_lsb(scale)
     return IntegerWeights(
-        _units(w_in, scale, torch.int32),
-        None if w_rec is None else _units(w_rec, scale, torch.int32),
+        _units(rounded.w_in, scale, torch.int32).view_as(w_in),
+        None if w_rec is None or rounded.w_rec is None else _units(rounded.w_rec, scale, torch.int32).view_as(w_rec),
         None if bias is None or lsb is None else _units(bias, lsb, torch.int64),
         scale,
         lsb,

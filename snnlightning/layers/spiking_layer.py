@@ -1,28 +1,21 @@
 """SpikingLayer: weights, a neuron and a surrogate; feed-forward or recurrent."""
 
-import math
-from collections.abc import Callable
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
-from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
-from ..scan import BACKENDS, scan
-from ..surrogates import AbstractSurrogate, SuperSpike
-from ..typing import Coefficients, Connection, ConnectionKind, LayerRecord, NeuronLike, SpikeFunction, State
+from ..scan import scan
+from ..surrogates import AbstractSurrogate
+from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, State
+from .abstract import AbstractLayer, Initializer, Shape
 from .quantization import Quantization, QuantizeMode
 
 __all__ = ["SpikingLayer"]
 
-# The abstract classes come first, so that a configuration file may name one of ours with its arguments.
-Initializer = AbstractInitializer | Callable[[Tensor], Tensor]
 
-
-class SpikingLayer(nn.Module):
+class SpikingLayer(AbstractLayer):
     """One layer of neurons, used like ``torch.nn.LSTM(batch_first=True)``: ``spikes, state = layer(x, state)``.
 
     Weights are ``w_in`` [N, N_in], ``w_rec`` [N, N] when recurrent (row: to, column: from; autapses included) and
@@ -70,74 +63,26 @@ class SpikingLayer(nn.Module):
         quantization: Quantization | None = None,
         quantize: QuantizeMode = "aware",
     ) -> None:
-        super().__init__()
         if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
             raise ConfigurationError(
                 f"a layer of {in_features!r} -> {out_features!r} features; both must be whole numbers of at least 1."
             )
-        if not isinstance(neuron, AbstractNeuron):
-            raise ConfigurationError(f"neuron is {neuron!r}; a record such as CubaLIF() is expected.")
-        if backend not in BACKENDS:
-            raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
-        if not neuron.spiking and (recurrent or surrogate is not None):
-            what = "recurrent=True" if recurrent else "a surrogate"
-            raise ConfigurationError(f"{type(neuron).__name__} has no threshold and does not spike; leave out {what}.")
+        super().__init__(
+            neuron,
+            surrogate,
+            channels=out_features,
+            recurrent=recurrent,
+            backend=backend,
+            initializer=initializer,
+            rec_initializer=rec_initializer,
+            quantization=quantization,
+            quantize=quantize,
+        )
         self.in_features, self.out_features = in_features, out_features
-        self.neuron = neuron
-        self.surrogate = (surrogate or SuperSpike()) if neuron.spiking else None
-        self.recurrent, self.backend = recurrent, backend
-        self.initializer = initializer or ScaledNormal()
-        self.rec_initializer = rec_initializer or self.initializer
-        self.set_quantization(quantization, quantize)
         self.w_in = nn.Parameter(torch.empty(out_features, in_features))
         self.w_rec = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        for name in neuron.time_constants:
-            value = getattr(neuron, name)
-            if isinstance(value, tuple) and len(value) != out_features:
-                raise ShapeError(f"{name} lists {len(value)} time constants for a layer of {out_features} neurons.")
-            if neuron.learn_tau != "none":
-                shape = (out_features,) if neuron.learn_tau == "per_neuron" else ()
-                self.register_parameter(f"log_{name}", nn.Parameter(torch.empty(shape)))
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw the weights anew, and set bias and time constants to their start."""
-        self.initializer(self.w_in)
-        if self.w_rec is not None:
-            self.rec_initializer(self.w_rec)
-        with torch.no_grad():
-            if self.bias is not None:
-                self.bias.zero_()
-            if self.neuron.learn_tau != "none":
-                for name in self.neuron.time_constants:
-                    value = getattr(self.neuron, name)
-                    values = value if isinstance(value, tuple) else (value,)
-                    if any(math.isinf(tau) for tau in values):
-                        raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
-                    parameter = cast(Tensor, getattr(self, f"log_{name}"))
-                    parameter.copy_(torch.tensor(value, dtype=torch.float64).log().expand_as(parameter))
-
-    def set_quantization(self, quantization: Quantization | None, mode: QuantizeMode = "aware") -> None:
-        """Run at this precision from now on, or in float again; see :func:`snnlightning.layers.quantize`."""
-        if quantization is not None and not isinstance(quantization, Quantization):
-            raise ConfigurationError(
-                f"quantization is {quantization!r}; a record such as Quantization(weight_bits=8) is expected."
-            )
-        if mode not in ("aware", "after"):
-            raise ConfigurationError(f"quantize is {mode!r}; it must be one of aware, after.")
-        self.quantization, self.quantize_mode = quantization, mode
-
-    def taus_ms(self) -> dict[str, Tensor]:
-        """The learned time constants in ms, by field name; empty when none is learned."""
-        if self.neuron.learn_tau == "none":
-            return {}
-        return {name: torch.exp(getattr(self, f"log_{name}")) for name in self.neuron.time_constants}
-
-    def forward(self, x: Tensor | Events, state: State | None = None) -> tuple[Tensor, State]:
-        """x [B, T, N_in], dense or as events, and a state (or None: zero) to output [B, T, N] and the state after the last step."""
-        record = self.run(x, state)
-        return record.output, record.state
 
     def run(
         self,
@@ -149,25 +94,8 @@ class SpikingLayer(nn.Module):
         kind: ConnectionKind = "feedforward",
         binary: bool = False,
     ) -> LayerRecord:
-        """As ``forward``, with everything that metrics and regularizers need.
-
-        Args:
-            x: input [B, T, N_in], or its :class:`~snnlightning.events.Events`.
-            state: from an earlier call, or None.
-            potentials: whether the record holds the potentials [B, T, N].
-            name: what the layer is called in the record.
-            kind: what its input weights are: ``input`` when x comes from the data, ``readout`` when its output is read.
-            binary: whether x is known to hold spikes only (it does when it is a spiking layer's output).
-        """
-        # Read once: a parametrisation computes the weight each time, and the record must hold what was used.
-        weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
-        neuron: NeuronLike = self.neuron
-        coefficients: Coefficients = self.neuron.coefficients(self.taus_ms())
-        if (quantization := self.quantization) is not None and (self.quantize_mode == "aware" or not self.training):
-            rounded = quantization.rounded(*weights)
-            weights = rounded.w_in, rounded.w_rec, rounded.bias
-            neuron, coefficients = quantization.neuron(neuron, rounded.scale), quantization.coefficients(coefficients)
-        w_in, w_rec, bias = weights
+        """As ``forward``, with everything that metrics and regularizers need; see :meth:`AbstractStage.run`."""
+        w_in, w_rec, bias, neuron, coefficients = self.effective()
         try:
             trace = scan(
                 neuron,
@@ -183,10 +111,9 @@ class SpikingLayer(nn.Module):
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
-        sends_spikes = isinstance(self.surrogate, AbstractSurrogate)
         connections = [Connection(f"{name}.w_in", kind, x, w_in, binary)]
         if w_rec is not None:
-            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, sends_spikes))
+            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes))
         return LayerRecord(
             name,
             self.neuron.spiking,
@@ -194,15 +121,20 @@ class SpikingLayer(nn.Module):
             trace.state,
             trace.potentials,
             tuple(connections),
-            binary=sends_spikes,
+            binary=self.sends_spikes,
             bias=bias,
         )
 
+    def shape_after(self, shape: Shape | None) -> Shape | None:
+        """(N,); the input has to be (N_in,)."""
+        if shape is not None and shape != (self.in_features,):
+            gives = (
+                f"{shape[0]} features"
+                if len(shape) == 1
+                else f"{list(shape)}, channels first (Flatten() makes it flat),"
+            )
+            raise ShapeError(f"a layer gives {gives} and the next one takes {self.in_features}.")
+        return (self.out_features,)
+
     def extra_repr(self) -> str:
-        parts = [f"{self.in_features}, {self.out_features}", f"neuron={self.neuron}"]
-        if self.surrogate is not None:
-            parts.append(f"surrogate={self.surrogate}")
-        parts += [f"recurrent={self.recurrent}", f"bias={self.bias is not None}"]
-        if self.quantization is not None:
-            parts += [str(self.quantization), f"quantize={self.quantize_mode}"]
-        return ", ".join(parts)
+        return ", ".join([f"{self.in_features}, {self.out_features}", *self._repr_of_neurons()])

@@ -1,81 +1,95 @@
-"""SpikingNetwork: layers in a row and a readout over time."""
+"""SpikingNetwork: stages in a row and a readout over time."""
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
-from ..events import Events
+from ..events import Events, dense
 from ..readouts import AbstractReadout
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
-from .spiking_layer import SpikingLayer
+from .abstract import AbstractLayer, AbstractStage, Shape
 
 __all__ = ["SpikingNetwork"]
 
 
 class SpikingNetwork(nn.Module):
-    """x -> layer -> ... -> layer -> readout over time: ``out = net(x)``, ``out.logits`` [B, C], ``out.records``.
+    """x -> stage -> ... -> stage -> readout over time: ``out = net(x)``, ``out.logits`` [B, C], ``out.records``.
 
-    The layers are called ``hidden_0``, ``hidden_1``, ... and the last one ``readout``. Synapses from the data are of the
-    kind ``input``, those into the last layer ``readout``, a layer's own ``recurrent``, all others ``feedforward``; a
-    network of one layer has ``input`` synapses only.
+    Stages with neurons are called ``hidden_0``, ``hidden_1``, ... and the last one ``readout``; others go by what they are
+    (``pool_0``). Each leaves a record. Modules that only change the tensor on its way ([B, T, ...] to [B, T, ...]: flatten,
+    dropout, ...) may stand between them and leave none. Synapses from the data are of the kind ``input``, those into the last
+    stage ``readout``, a layer's own ``recurrent``, all others ``feedforward``; a network of one layer has ``input`` synapses
+    only.
 
     Args:
-        layers: at least one; each takes as many features as the one before it gives.
+        layers: at least one; each takes what the one before it gives. Shapes are checked here as far as they are known.
         readout: [B, T, C] -> [B, C], from :mod:`snnlightning.readouts`.
 
     Raises:
-        ConfigurationError: no layer.
+        ConfigurationError: no layer, or the last one has no neurons.
         ShapeError: neighbours that do not fit.
     """
 
-    def __init__(self, layers: Iterable[SpikingLayer], readout: AbstractReadout | Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, layers: Iterable[nn.Module], readout: AbstractReadout | Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.readout = readout
         if not len(self.layers):
             raise ConfigurationError("a network without layers; give at least the readout layer.")
-        modules = self._modules_in_order()
-        for before, after in itertools.pairwise(modules):
-            if before.out_features != after.in_features:
-                raise ShapeError(
-                    f"a layer gives {before.out_features} features and the next one takes {after.in_features}."
-                )
+        if not isinstance(self.layers[-1], AbstractLayer):
+            raise ConfigurationError(
+                f"the last layer is a {type(self.layers[-1]).__name__}; the readout needs neurons: put a "
+                "SpikingLayer(..., neuron=LI()) behind it."
+            )
+        shape: Shape | None = None
+        for module in self.layers:
+            follow: Any = getattr(module, "shape_after", None)
+            shape = None if follow is None else follow(shape)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the layers are called in records and counts."""
-        return (*(f"hidden_{k}" for k in range(len(self.layers) - 1)), "readout")
+        """What the stages are called in records and counts."""
+        return tuple(name for name, _ in self.stages())
+
+    def stages(self) -> Iterator[tuple[str, AbstractStage]]:
+        """The stages that leave a record, with their names, first to last."""
+        met: dict[str, int] = {}
+        for module in self.layers:
+            if isinstance(module, AbstractStage):
+                number = met[module.label] = met.get(module.label, -1) + 1
+                yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
 
     def forward(
         self, x: Tensor | Events, states: Sequence[State] | None = None, *, potentials: bool = False
     ) -> NetworkOutput:
-        """Run all layers over the whole sequence.
+        """Run all stages over the whole sequence.
 
         Args:
-            x: [B, T, N_in], dense or as events.
+            x: [B, T, N_in] (dense or as events), or what the first stage takes.
             states: ``out.states`` of an earlier call, or None for zero.
             potentials: whether the records hold the potentials.
         """
-        if states is not None and len(states) != len(self.layers):
-            raise ShapeError(f"{len(states)} states for {len(self.layers)} layers; pass out.states of an earlier call.")
+        names = self.names
+        if states is not None and len(states) != len(names):
+            raise ShapeError(f"{len(states)} states for {len(names)} layers; pass out.states of an earlier call.")
         records: list[LayerRecord] = []
-        last = len(self.layers) - 1
-        for k, (name, layer) in enumerate(zip(self.names, self._modules_in_order(), strict=True)):
-            kind: ConnectionKind = "input" if k == 0 else "readout" if k == last else "feedforward"
-            record = layer.run(
+        binary = False
+        for module in self.layers:
+            if not isinstance(module, AbstractStage):
+                x, binary = module(dense(x)), binary and bool(getattr(module, "keeps_spikes", False))
+                continue
+            at = len(records)
+            kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
+            record = module.run(
                 x,
-                None if states is None else states[k],
+                None if states is None else states[at],
                 potentials=potentials,
-                name=name,
+                name=names[at],
                 kind=kind,
-                binary=k > 0 and records[-1].binary,
+                binary=binary,
             )
             records.append(record)
-            x = record.output
+            x, binary = record.output, record.binary
         return NetworkOutput(self.readout(records[-1].output), tuple(records))
-
-    def _modules_in_order(self) -> list[SpikingLayer]:
-        return [cast(SpikingLayer, layer) for layer in self.layers]

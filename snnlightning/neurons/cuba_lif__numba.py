@@ -18,7 +18,7 @@ def supports(neuron: CubaLIF, w_in: Tensor, spike: SpikeFunction | None) -> str 
 def run(
     neuron: CubaLIF,
     x: Tensor | Events,
-    w_in: Tensor,
+    w_in: Tensor | None,
     w_rec: Tensor | None,
     bias: Tensor | None,
     state: State,

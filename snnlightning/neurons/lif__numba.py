@@ -18,7 +18,7 @@ def supports(neuron: LIF, w_in: Tensor, spike: SpikeFunction | None) -> str | No
 def run(
     neuron: LIF,
     x: Tensor | Events,
-    w_in: Tensor,
+    w_in: Tensor | None,
     w_rec: Tensor | None,
     bias: Tensor | None,
     state: State,

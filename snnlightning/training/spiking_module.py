@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
 from ..hardware import Counts, Estimate, Network, Profile, estimate
-from ..layers import Quantization, SpikingLayer
+from ..layers import AbstractLayer, Quantization
 from ..layers import quantize as quantize_network
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
@@ -121,7 +121,7 @@ class SpikingModule(L.LightningModule):
     def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
         """The sum of all regularizers over the hidden layers, as strong as this epoch has them; None without any."""
         terms = [
-            factor * regularizer(record.output)
+            factor * regularizer(record.output.flatten(2))
             for regularizer in self.regularizers
             if (factor := regularizer.factor(self.current_epoch)) > 0.0
             for record in records[:-1]
@@ -278,7 +278,7 @@ class SpikingModule(L.LightningModule):
 
         A network in float is placed with 8 bits per weight and 16 per variable; where layers differ, the widest counts.
         """
-        weight_bits, state_bits = _widths([m for m in self.network.modules() if isinstance(m, SpikingLayer)])
+        weight_bits, state_bits = _widths([m for m in self.network.modules() if isinstance(m, AbstractLayer)])
         network: Network | ConfigurationError
         try:
             network = Network.of(out, weight_bits=weight_bits or 8, state_bits=state_bits or 16)
@@ -300,7 +300,7 @@ class SpikingModule(L.LightningModule):
         self.log_dict(self.counted(stage), sync_dist=True)
 
 
-def _widths(layers: Sequence[SpikingLayer]) -> tuple[int | None, int | None]:
+def _widths(layers: Sequence[AbstractLayer]) -> tuple[int | None, int | None]:
     """Bits of weights and of states; None where a layer keeps them in float."""
     precisions = [layer.quantization for layer in layers]
     weights = [None if p is None else p.weight_bits for p in precisions]

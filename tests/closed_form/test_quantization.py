@@ -611,7 +611,7 @@ def test_widths_that_mean_nothing_are_refused(options, message):
 
 
 def test_mistakes_around_it_are_said():
-    with pytest.raises(ConfigurationError, match="Linear has no SpikingLayer in it"):
+    with pytest.raises(ConfigurationError, match="Linear has no spiking layer in it"):
         quantize(nn.Linear(2, 3), Quantization())
     with pytest.raises(ConfigurationError, match="quantize is 'before'; it must be one of aware, after"):
         quantize(network(), Quantization(), "before")

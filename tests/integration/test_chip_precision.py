@@ -188,7 +188,7 @@ def test_a_module_takes_a_record_a_name_or_a_mapping_and_reaches_layers_anywhere
         model = SpikingModule(Nested(), num_classes=3, quantization=value)
         layers = [module for module in model.modules() if isinstance(module, SpikingLayer)]
         assert [layer.quantization for layer in layers] == 2 * [Quantization(weight_bits=8)]
-    with pytest.raises(ConfigurationError, match="Linear has no SpikingLayer in it"):
+    with pytest.raises(ConfigurationError, match="Linear has no spiking layer in it"):
         SpikingModule(nn.Linear(4, 3), num_classes=3, quantization="davies2018_loihi")
 
 

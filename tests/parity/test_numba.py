@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import dyadic, every, neuron_variants
 from torch import Tensor
+from torch.nn import functional as F
 
 import snnlightning
 from snnlightning import scan as scan_module
@@ -564,3 +565,20 @@ def test_a_cache_that_a_crash_cut_short_is_compiled_anew(tmp_path):
     for file in files:
         file.write_bytes(file.read_bytes()[:20])
     assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) == right
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_ready_drive_gives_what_its_weights_give_on_both_backends(recurrent):
+    x = dyadic(3, 12, 5, seed=1)
+    w_in, bias = dyadic(7, 5, seed=2).requires_grad_(), dyadic(7, seed=3).requires_grad_()
+    w_rec = dyadic(7, 7, seed=4).requires_grad_() if recurrent else None
+    leaves = [t for t in (w_in, bias, w_rec) if t is not None]
+    found = []
+    for backend, ready in (("reference", False), ("reference", True), ("numba", True)):
+        given = (F.linear(x, w_in), None) if ready else (x, w_in)
+        trace = scan(CubaLIF(), *given, w_rec, bias=bias, spike=SuperSpike(), potentials=True, backend=backend)
+        assert trace.output.any()
+        loss = (trace.output * torch.arange(7)).sum() + trace.potentials.square().sum() + trace.state[1].sum()
+        found.append([trace.output, *trace.state, *torch.autograd.grad(loss, leaves)])
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-10, atol=1e-10)

@@ -106,7 +106,7 @@ def run(
     neuron: NeuronLike,
     dynamics: Dynamics,
     x: Tensor | Events,
-    w_in: Tensor,
+    w_in: Tensor | None,
     w_rec: Tensor | None,
     bias: Tensor | None,
     state: State,
@@ -115,25 +115,27 @@ def run(
     potentials: bool,
 ) -> Trace:
     """The layer's output, last state and potentials; the arguments are those of ``scan``, checked."""
-    events = x if isinstance(x, Events) else known(x)
+    events = None if w_in is None else x if isinstance(x, Events) else known(x)
+    dtype = x.dtype if w_in is None else w_in.dtype
     finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
     if not finite or not x.shape[0] * x.shape[1]:
-        whole = F.linear(dense(x).to(w_in.dtype), w_in, bias)
-        return neuron.run(whole, w_rec, state, spike, coefficients, potentials)
-    if events is not None:
+        return neuron.run(_drive(dense(x).to(dtype), w_in, bias), w_rec, state, spike, coefficients, potentials)
+    if w_in is None:
+        sparse = False
+    elif events is not None:
         sparse = events.density < _break_even(w_in.shape[0], looking_ns=0.0)
     else:
-        sparse = x.shape[2] > 0 and _density(dense(x).to(w_in.dtype)) < _break_even(w_in.shape[0], looking_ns=0.6)
-    arrived = _Events.of(events, w_in.dtype) if events is not None and sparse else None
+        sparse = x.shape[2] > 0 and _density(dense(x).to(dtype)) < _break_even(w_in.shape[0], looking_ns=0.6)
+    arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
     needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
-    read: Tensor | None = dense(x).to(w_in.dtype) if needed else None
+    read: Tensor | None = dense(x).to(dtype) if needed else None
     learned = [t if isinstance(t := coefficients[name], Tensor) else None for name in dynamics.decays]
     given = (w_in, w_rec, bias, *state, *learned)
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
     sent: list[_Events] = []
     call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None, x.shape, arrived, sent)
-    drive = F.linear(read, w_in, bias) if not sparse and read is not None else None
+    drive = _drive(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
         call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *learned,
         *state,
@@ -143,6 +145,13 @@ def run(
         remember(output, Events.trusted(pointer, index, None, output.shape))
     last = tuple(rest[: len(state)])
     return Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
+
+
+def _drive(x: Tensor, w_in: Tensor | None, bias: Tensor | None) -> Tensor:
+    """W x + bias; without weights x is the drive already."""
+    if w_in is not None:
+        return F.linear(x, w_in, bias)
+    return x if bias is None else x + bias
 
 
 def _density(x: Tensor) -> float:
