@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
     from .metrics import Footprint, NeuroBenchSynOps, SynOps, footprint
-    from .neurons import IF, LI, LIF, CubaLI, CubaLIF
+    from .neurons import ALIF, IF, LI, LIF, AdLIF, CubaLI, CubaLIF
     from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
     from .regularizers import LowerBound, PopulationUpperBound, SquaredCount, TargetCount, TotalCount, UpperBound
     from .study import Study, StudyConfig
@@ -28,7 +28,7 @@ _HOMES = {
     "events": ("Events",),
     "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
     "metrics": ("Footprint", "NeuroBenchSynOps", "SynOps", "footprint"),
-    "neurons": ("IF", "LI", "LIF", "CubaLI", "CubaLIF"),
+    "neurons": ("ALIF", "IF", "LI", "LIF", "AdLIF", "CubaLI", "CubaLIF"),
     "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
     "regularizers": ("LowerBound", "PopulationUpperBound", "SquaredCount", "TargetCount", "TotalCount", "UpperBound"),
     "study": ("Study", "StudyConfig"),
@@ -51,7 +51,9 @@ _FOLDERS = (
 )
 
 __all__ = [
+    "ALIF",
     "ATan",
+    "AdLIF",
     "Boxcar",
     "CubaLI",
     "CubaLIF",

@@ -42,7 +42,7 @@ def is_valid(cls: type, **arguments: object) -> bool:
 
 
 def neuron_variants(*, spiking: bool | None = None) -> list[typing.Any]:
-    """Every neuron in every reset and every ordering that it accepts, as pytest parameters."""
+    """Every neuron in every reset, ordering and form that it accepts, as pytest parameters."""
     variants = []
     for name, cls in available(importlib.import_module("snnlightning.neurons")).items():
         if spiking is not None and cls.spiking is not spiking:
@@ -50,7 +50,7 @@ def neuron_variants(*, spiking: bool | None = None) -> list[typing.Any]:
         hints = typing.get_type_hints(cls)
         options = [
             [(field, value) for value in typing.get_args(hints[field])]
-            for field in ("reset", "ordering")
+            for field in ("reset", "ordering", "form")
             if field in hints
         ]
         variants += [

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ConfigurationError
-from ..neurons import IF, LI, LIF, AbstractNeuron, CubaLI, CubaLIF
+from ..neurons import IF, LI, LIF, AbstractNeuron, AbstractSpikingNeuron, CubaLI, CubaLIF
 from .dialects import Array, Dialect, leak
 
 __all__ = ["NEURON_NODES", "NeuronNode", "Reading", "node_of", "reading_of", "taus_in_effect"]
@@ -70,6 +70,10 @@ def node_of(neuron: AbstractNeuron, taus_ms: Mapping[str, Array], size: int, dia
         known = ", ".join(cls.__name__ for cls in _WRITERS)
         raise ConfigurationError(
             f"NIR 1.0 has no node for the equations of {type(neuron).__name__}; it can express {known}."
+        )
+    if isinstance(neuron, AbstractSpikingNeuron) and neuron.refractory_steps:
+        raise ConfigurationError(
+            f"NIR 1.0 has no field for a refractory period, and it has refractory_ms={neuron.refractory_ms:g}."
         )
     node = write(neuron, {name: np.asarray(tau, dtype=np.float64) for name, tau in taus_ms.items()}, size, dialect)
     for name, values in node.fields.items():

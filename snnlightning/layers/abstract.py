@@ -1,7 +1,6 @@
 """What layers have in common: stages of a network, neurons and their learned constants, weights as they are in effect."""
 
 import abc
-import math
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -115,13 +114,14 @@ class AbstractLayer(AbstractStage):
         self.initializer = initializer or ScaledNormal()
         self.rec_initializer = rec_initializer or self.initializer
         self.set_quantization(quantization, quantize)
-        for name in neuron.time_constants:
+        for name in (*neuron.time_constants, *neuron.gains):
             value = getattr(neuron, name)
             if isinstance(value, tuple) and len(value) != channels:
-                raise ShapeError(f"{name} lists {len(value)} time constants for a layer of {channels} neurons.")
-            if neuron.learn_tau != "none":
-                shape = (channels,) if neuron.learn_tau == "per_neuron" else ()
-                self.register_parameter(f"log_{name}", nn.Parameter(torch.empty(shape)))
+                what = "time constants" if name in neuron.time_constants else "numbers"
+                raise ShapeError(f"{name} lists {len(value)} {what} for a layer of {channels} neurons.")
+        for name in neuron.learned:
+            shape = (channels,) if neuron.learning(name) == "per_neuron" else ()
+            self.register_parameter(self._parameter_name(name), nn.Parameter(torch.empty(shape)))
 
     def reset_parameters(self) -> None:
         """Draw the weights anew, and set bias and time constants to their start."""
@@ -131,14 +131,8 @@ class AbstractLayer(AbstractStage):
         with torch.no_grad():
             if self.bias is not None:
                 self.bias.zero_()
-            if self.neuron.learn_tau != "none":
-                for name in self.neuron.time_constants:
-                    value = getattr(self.neuron, name)
-                    values = value if isinstance(value, tuple) else (value,)
-                    if any(math.isinf(tau) for tau in values):
-                        raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
-                    parameter = cast(Tensor, getattr(self, f"log_{name}"))
-                    parameter.copy_(torch.tensor(value, dtype=torch.float64).log().expand_as(parameter))
+            for name in self.neuron.learned:
+                self._start(name)
 
     def set_quantization(self, quantization: Quantization | None, mode: QuantizeMode = "aware") -> None:
         """Run at this precision from now on, or in float again; see :func:`snnlightning.layers.quantize`."""
@@ -150,11 +144,30 @@ class AbstractLayer(AbstractStage):
             raise ConfigurationError(f"quantize is {mode!r}; it must be one of aware, after.")
         self.quantization, self.quantize_mode = quantization, mode
 
+    def learned_values(self) -> dict[str, Tensor]:
+        """The learned time constants in ms and the learned gains, by field name; empty when none of them is learned."""
+        found = {}
+        for name in self.neuron.learned:
+            parameter = cast(Tensor, getattr(self, self._parameter_name(name)))
+            found[name] = torch.exp(parameter) if name in self.neuron.time_constants else parameter
+        return found
+
     def taus_ms(self) -> dict[str, Tensor]:
         """The learned time constants in ms, by field name; empty when none is learned."""
-        if self.neuron.learn_tau == "none":
-            return {}
-        return {name: torch.exp(getattr(self, f"log_{name}")) for name in self.neuron.time_constants}
+        return {name: value for name, value in self.learned_values().items() if name in self.neuron.time_constants}
+
+    def _parameter_name(self, name: str) -> str:
+        return f"log_{name}" if name in self.neuron.time_constants else name
+
+    def _start(self, name: str) -> None:
+        """Set a learned parameter to what the record says."""
+        value = torch.tensor(getattr(self.neuron, name), dtype=torch.float64)
+        parameter = cast(Tensor, getattr(self, self._parameter_name(name)))
+        if name in self.neuron.time_constants:
+            if value.isinf().any():
+                raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
+            value = value.log()
+        parameter.copy_(value.expand_as(parameter))
 
     def forward(self, x: Tensor | Events, state: State | None = None) -> tuple[Tensor, State]:
         """x [B, T, N_in], dense or as events, and a state (or None: zero) to output [B, T, N] and the state after the last step."""
@@ -169,7 +182,7 @@ class AbstractLayer(AbstractStage):
     def effective(self) -> Effective:
         """What a call uses; a parametrisation computes a weight each time it is read, so it is read once."""
         weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
-        coefficients: Coefficients = self.neuron.coefficients(self.taus_ms())
+        coefficients: Coefficients = self.neuron.coefficients(self.learned_values())
         quantization = self.quantization
         if quantization is None or (self.quantize_mode == "after" and self.training):
             return Effective(*weights, self.neuron, coefficients)

@@ -150,7 +150,7 @@ class Quantization:
         return RoundedWeights(w_in, recurrent[0] if recurrent else None, bias, scale)
 
     def coefficients(self, decays: Coefficients) -> Coefficients:
-        """Decays by name, rounded to ``decay_bits`` where asked, straight through.
+        """Decays by name, rounded to ``decay_bits`` where asked, straight through; gains that are no decays stay.
 
         Example:
             >>> Quantization(decay_bits=3).coefficients({"decay_mem": 0.9})
@@ -160,7 +160,9 @@ class Quantization:
             return decays
         steps = 2**self.decay_bits
         return {
-            name: _on_grid(value, torch.full_like(value, 1.0 / steps), steps)
+            name: value
+            if not name.startswith("decay_")
+            else _on_grid(value, torch.full_like(value, 1.0 / steps), steps)
             if isinstance(value, Tensor)
             else round(value * steps) / steps
             for name, value in decays.items()
@@ -230,7 +232,8 @@ class FixedPoint:
     """A neuron whose state lies on a grid: LSB m with |m| <= Q, rounded when it comes in and after every step.
 
     It runs the neuron one step at a time and so works with every neuron; output n is read from a state that is already
-    rounded. What is called ``z`` in a state is a spike and left alone.
+    rounded. What is called ``z`` in a state is a spike, what is called
+    ``refractory`` a number of steps; both are left alone.
 
     Args:
         neuron: what updates the state.
@@ -275,7 +278,7 @@ class FixedPoint:
 
     def _rounded(self, state: State) -> State:
         return tuple(
-            variable if name == "z" else _on_grid(variable, self.lsb, self.largest)
+            variable if name in ("z", "refractory") else _on_grid(variable, self.lsb, self.largest)
             for name, variable in zip(self.state_names, state, strict=True)
         )
 

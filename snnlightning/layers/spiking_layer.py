@@ -19,7 +19,8 @@ class SpikingLayer(AbstractLayer):
     """One layer of neurons, used like ``torch.nn.LSTM(batch_first=True)``: ``spikes, state = layer(x, state)``.
 
     Weights are ``w_in`` [N, N_in], ``w_rec`` [N, N] when recurrent (row: to, column: from; autapses included) and
-    ``bias`` [N] when asked for. Learned time constants are the parameters ``log_tau_mem_ms`` and so on, [] or [N].
+    ``bias`` [N] when asked for. Learned time constants are the parameters ``log_tau_mem_ms`` and so on, learned gains (``a``,
+    ``b`` of an AdLIF) go by their own names; [] or [N].
     The layer keeps no state between calls.
 
     Args:

@@ -49,7 +49,7 @@ class CubaLIF(AbstractSpikingNeuron):
             raise ConfigurationError("ordering='spytorch' is published with reset='zero'; use it, or ordering='seed'.")
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def variables(self) -> tuple[str, ...]:
         return ("i", "v", "z") if self.ordering == "spytorch" else ("i", "v")
 
     def update(

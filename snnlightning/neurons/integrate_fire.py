@@ -24,7 +24,7 @@ class IF(AbstractSpikingNeuron):
     """
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def variables(self) -> tuple[str, ...]:
         return ("v",)
 
     def update(

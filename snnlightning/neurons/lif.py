@@ -40,7 +40,7 @@ class LIF(AbstractSpikingNeuron):
         one_of(self, "ordering", ("seed", "stork"))
 
     @property
-    def state_names(self) -> tuple[str, ...]:
+    def variables(self) -> tuple[str, ...]:
         return ("v",)
 
     def update(

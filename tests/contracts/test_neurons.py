@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnlightning.errors import ConfigurationError, ShapeError
-from snnlightning.neurons import IF, LI, LIF, AbstractNeuron, CubaLI, CubaLIF
+from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
 from snnlightning.scan import scan
 from snnlightning.surrogates import SuperSpike
 from snnlightning.typing import State, Trace
@@ -36,8 +36,18 @@ def run(
 
 
 def halves(neuron: AbstractNeuron) -> dict[str, float | Tensor]:
-    """Decays of one half, so that float sums stay exact for about ten steps."""
+    """Decays and gains of one half, so that float sums stay exact for about ten steps (half as many with gains)."""
     return dict.fromkeys(neuron.coefficients(), 0.5)
+
+
+def thresholds(neuron: AbstractNeuron, x: Tensor, w_in: Tensor, w_rec: Tensor, **more: Any) -> Tensor:
+    """What each potential of a run has to exceed, [B, T, N], read from the state step by step."""
+    found, state = [], tuple(w_in.new_zeros(x.shape[0], w_in.shape[0]) for _ in neuron.state_names)
+    for step in x.split(1, dim=1):
+        threshold = neuron.threshold(state, more.get("coefficients") or neuron.coefficients())
+        found.append(torch.as_tensor(threshold, dtype=w_in.dtype).expand(x.shape[0], w_in.shape[0]))
+        state = run(neuron, step, w_in, w_rec, state=state, **more).state
+    return torch.stack(found, dim=1)
 
 
 def case(batch: int = 3, steps: int = 12, n_in: int = 4, n: int = 5, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -174,10 +184,13 @@ def test_the_first_output_is_read_from_the_state_that_came(neuron):
     x, w_in, w_rec = case()
     assert not run(neuron, 100.0 * x, w_in, w_rec).output[:, 0].any()
     state = tuple(dyadic(3, 5, seed=40 + k) for k in range(len(neuron.state_names)))
+    if isinstance(neuron, ALIF):
+        state = (state[0].abs(), state[1])  # a threshold is never below v_th
     trace = run(neuron, x, w_in, w_rec, state=state)
     v = state[neuron.state_names.index("v")]
     assert torch.equal(trace.potentials[:, 0], v)
-    assert torch.equal(trace.output[:, 0], (v > neuron.v_th).double() if neuron.spiking else v)
+    threshold = neuron.threshold(state, neuron.coefficients()) if neuron.spiking else 0.0
+    assert torch.equal(trace.output[:, 0], (v > threshold).double() if neuron.spiking else v)
 
 
 @all_variants
@@ -202,19 +215,21 @@ def test_a_potential_exactly_on_threshold_does_not_spike(neuron, dtype):
     x = dyadic(16, 10, 6, seed=7, low=0, dtype=dtype)
     w_in, w_rec = dyadic(8, 6, seed=8, dtype=dtype) * 2.0, dyadic(8, 8, seed=9, dtype=dtype)
     trace = run(neuron, x, w_in, w_rec, coefficients=halves(neuron))
-    on = trace.potentials == neuron.v_th
+    v_th = thresholds(neuron, x, w_in, w_rec, coefficients=halves(neuron))
+    on = trace.potentials == v_th
     assert on.any()
     assert not trace.output[on].any()
-    assert torch.equal(trace.output, (trace.potentials > neuron.v_th).to(dtype))
+    assert torch.equal(trace.output, (trace.potentials > v_th).to(dtype))
     assert trace.output.sum() > 50
 
 
 @spiking_variants
 def test_exact_sums_spike_alike_in_single_and_double_precision(neuron):
+    neuron = dataclasses.replace(neuron, q=1.0) if isinstance(neuron, AdLIF) else neuron
     traces = [
         run(
             neuron,
-            dyadic(8, 10, 6, seed=7, low=0, dtype=dtype),
+            dyadic(8, 5 if neuron.gains else 10, 6, seed=7, low=0, dtype=dtype),
             dyadic(8, 6, seed=8, dtype=dtype),
             dyadic(8, 8, seed=9, dtype=dtype),
             coefficients=halves(neuron),
@@ -259,10 +274,12 @@ def test_every_time_constant_has_its_own_effect(neuron):
     """Which also shows when membrane and synapse are exchanged: tau_mem acts on v alone, tau_syn on the current."""
     x, w_in, w_rec = case()
     quiet = dataclasses.replace(neuron, v_th=1e9) if neuron.spiking else neuron
-    base = run(quiet, x, w_in, w_rec)
     for name in neuron.time_constants:
-        slow = run(dataclasses.replace(quiet, **{name: 40.0}), x, w_in, w_rec)
-        assert not torch.equal(slow.potentials, base.potentials)
+        still = neuron if isinstance(neuron, ALIF) and name == "tau_adapt_ms" else quiet  # it adapts to spikes alone
+        base = run(still, x, w_in, w_rec)
+        slow = run(dataclasses.replace(still, **{name: 40.0}), x, w_in, w_rec)
+        changed = (slow.state[0], base.state[0]) if still is not quiet else (slow.potentials, base.potentials)
+        assert not torch.equal(*changed)
         if "i" in neuron.state_names:
             same_current = torch.equal(slow.state[0], base.state[0])
             assert same_current == (name == "tau_mem_ms")
@@ -276,7 +293,9 @@ def test_given_time_constants_replace_the_records_own_and_carry_gradients(neuron
     }
     same = dataclasses.replace(neuron, **{name: tau.item() for name, tau in taus.items()})
     found = neuron.coefficients(taus)
-    assert {k: v.item() for k, v in found.items()} == pytest.approx(same.coefficients(), rel=1e-15)
+    assert {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in found.items()} == pytest.approx(
+        same.coefficients(), rel=1e-15
+    )
     sum(found.values()).backward()
     for tau in taus.values():
         assert tau.grad.item() == pytest.approx(math.exp(-1.0 / tau.item()) / tau.item() ** 2, rel=1e-12)
@@ -416,10 +435,25 @@ def test_options_that_do_not_exist_are_refused_with_the_list(cls):
         ("reset", "soft", "subtract, zero"),
         ("ordering", "norse", "seed, stork"),
         ("learn_tau", "yes", "none, shared, per_neuron"),
+        ("form", "hodgkin", {"ALIF": "lsnn, yin, eprop"}.get(cls.__name__, "symplectic, euler_forward, radlif")),
     ):
         if name in cls.__dataclass_fields__:
             with pytest.raises(ConfigurationError, match=rf"{cls.__name__}\.{name} is '{bad}'; .* {listed}"):
                 cls(**{name: bad})
+
+
+def test_gains_that_make_no_sense_are_refused_by_name():
+    with pytest.raises(ConfigurationError, match=r"ALIF\.beta is -1.0; it must not be negative"):
+        ALIF(beta=[0.5, -1.0])
+    for bad in (math.inf, math.nan):
+        with pytest.raises(ConfigurationError, match=rf"AdLIF\.a is {bad}; a finite number is expected"):
+            AdLIF(a=bad)
+    with pytest.raises(ConfigurationError, match=r"AdLIF\.b is 'x'; a number, or a list with one per neuron"):
+        AdLIF(b="x")
+    with pytest.raises(ConfigurationError, match=r"AdLIF\.q is 0.0; it must be greater than 0"):
+        AdLIF(q=0.0)
+    with pytest.raises(ConfigurationError, match="learn_gains='shared' trains one number for the layer"):
+        AdLIF(a=[0.1, 0.2], learn_gains="shared")
 
 
 def test_an_infinite_threshold_and_contradictions_are_refused():

@@ -428,7 +428,7 @@ def test_every_combination_trains_every_weight(surrogate, neuron, readout):
 
 def test_the_spiking_neurons_of_the_smoke_test_are_all_there_are():
     spiking = {p.id for p in every("neurons") if p.values[0].spiking}
-    assert spiking == {"cuba_lif", "integrate_fire", "lif"}
+    assert spiking == {"ad_lif", "alif", "cuba_lif", "integrate_fire", "lif"}
 
 
 # --- precision and compile ---------------------------------------------------------------------------------------------

@@ -369,3 +369,11 @@ def test_every_neuron_is_exported_or_refused_in_a_sentence_that_names_the_layer(
 
 def test_default_surrogates_are_noted_too():
     assert from_nir(graph_of(LIF())[1]).layers[0].surrogate == SuperSpike()
+
+
+def test_a_refractory_period_is_refused_because_nir_has_no_field_for_it():
+    hidden = SpikingLayer(3, SIZE, neuron=LIF(tau_mem_ms=20.0, refractory_ms=2.0))
+    with pytest.raises(
+        ConfigurationError, match=r"layer 'readout' \(LIF\): NIR 1.0 has no field for a refractory period"
+    ):
+        to_nir(SpikingNetwork([hidden], SpikeCount()))

@@ -24,6 +24,8 @@ def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFu
     name = type(neuron).__name__
     if type(neuron) is not known:
         return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
+    if getattr(neuron, "refractory_ms", 0.0) > 0.0:
+        return f"{name} has a refractory period, and the kernels have none"
     if w_in.device.type != "cpu":
         return f"the weights are on {w_in.device.type}, and the kernels run on the CPU"
     if w_in.dtype not in _DTYPES:
