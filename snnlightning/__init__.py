@@ -42,6 +42,7 @@ _FOLDERS = (
     "hardware",
     "initializers",
     "interop",
+    "learning",
     "losses",
     "pareto",
     "report",

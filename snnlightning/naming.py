@@ -4,12 +4,15 @@
 the folder's ``__init__`` re-exports its classes and that is the list.
 """
 
+import dataclasses
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
-from .errors import unknown_name
+from .errors import ConfigurationError, nearest, unknown_name
 
-__all__ = ["available", "named"]
+__all__ = ["available", "build", "named"]
 
 
 def available(package: ModuleType) -> dict[str, type]:
@@ -45,3 +48,27 @@ def named(kind: str, package: ModuleType, name: str) -> type:
         if wanted in (file.replace("_", ""), cls.__name__.lower()):
             return cls
     raise unknown_name(kind, name, things)
+
+
+def build(cls: type, arguments: Mapping[str, Any]) -> object:
+    """A record from plain values, as a configuration file has them.
+
+    Raises:
+        ConfigurationError: an argument that the record does not have, or one that it needs and did not get.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in arguments:
+        if key not in fields:
+            raise ConfigurationError(
+                f"{cls.__name__} has no parameter {key!r};{nearest(key, fields)} It has: {', '.join(sorted(fields))}."
+            )
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in arguments
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigurationError(f"{cls.__name__} needs {', '.join(missing)}.")
+    return cls(**arguments)

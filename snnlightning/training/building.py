@@ -1,12 +1,11 @@
 """From the plain values of a configuration to neurons, surrogates, readouts, losses and regularizers."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
 from .. import losses, neurons, readouts, regularizers, surrogates
-from ..errors import ConfigurationError, nearest
-from ..naming import named
+from ..errors import ConfigurationError
+from ..naming import build, named
 from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
 from ..readouts import AbstractReadout
 from ..regularizers import AbstractRegularizer
@@ -32,7 +31,7 @@ def build_neuron(name: str, **parameters: Any) -> AbstractNeuron:
         raise ConfigurationError(
             f"{cls.__name__} has no threshold; hidden layers need a neuron that spikes, such as cuba_lif."
         )
-    return cast(AbstractNeuron, _build(cls, {key: value for key, value in parameters.items() if value is not None}))
+    return cast(AbstractNeuron, build(cls, {key: value for key, value in parameters.items() if value is not None}))
 
 
 def build_integrator(hidden: AbstractNeuron, tau_out_ms: float | None) -> AbstractNeuron:
@@ -76,26 +75,7 @@ def build_regularizers(parameters: Mapping[str, Mapping[str, float]]) -> list[Ab
         [LowerBound(strength=100.0, start_epoch=0.0, ramp_epochs=0.0, bound=0.001, power=2)]
     """
     built = [
-        cast(AbstractRegularizer, _build(named("regularizer", regularizers, name), arguments))
+        cast(AbstractRegularizer, build(named("regularizer", regularizers, name), arguments))
         for name, arguments in parameters.items()
     ]
     return [regularizer for regularizer in built if regularizer.strength > 0.0]
-
-
-def _build(cls: type, arguments: Mapping[str, Any]) -> object:
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in arguments:
-        if key not in fields:
-            raise ConfigurationError(
-                f"{cls.__name__} has no parameter {key!r};{nearest(key, fields)} It has: {', '.join(sorted(fields))}."
-            )
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in arguments
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigurationError(f"{cls.__name__} needs {', '.join(missing)}.")
-    return cls(**arguments)

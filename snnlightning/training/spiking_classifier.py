@@ -47,6 +47,8 @@ class SpikingClassifier(SpikingModule):
         init_gain_rec: the same for the recurrent weights.
         learning_rate: of Adam.
         weight_decay: of Adam.
+        learning: how credit is assigned: a rule of :mod:`snnlightning.learning` by name (``bptt``), or a mapping with
+            ``rule`` and its arguments, such as ``{"rule": "truncated_bptt", "steps": 25}``.
         quantization: precision of a chip: a hardware profile by name (``davies2018_loihi``), or the arguments of
             :class:`snnlightning.layers.Quantization` as a mapping (``{"weight_bits": 4}``, ``profile`` among them); float
             when None.
@@ -91,6 +93,7 @@ class SpikingClassifier(SpikingModule):
         init_gain_rec: float = 0.5,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        learning: str | dict[str, Any] = "bptt",
         quantization: str | dict[str, Any] | None = None,
         quantize: Literal["aware", "after"] = "aware",
     ) -> None:
@@ -141,6 +144,7 @@ class SpikingClassifier(SpikingModule):
             regularizers=build_regularizers(regularizers or {}),
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            learning=learning,
             quantization=quantization,
             quantize=quantize,
         )

@@ -10,21 +10,25 @@ from typing import Any, Literal, NamedTuple, cast
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from ..errors import ConfigurationError, ShapeError
-from ..events import Events
+from ..events import Events, dense
 from ..hardware import Counts, Estimate, Network, Profile, estimate
 from ..layers import AbstractLayer, Quantization
 from ..layers import quantize as quantize_network
+from ..learning import BPTT, AbstractRule
+from ..learning._outcome import Objective
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
 from ..regularizers import AbstractRegularizer
 from ..typing import LayerRecord, NetworkOutput, Sample
 from ..units import positive
 from ._sample_mean import SampleMean
+from .learning import build_rule
 from .quantization import build_quantization
 
 __all__ = ["SpikingModule"]
@@ -57,6 +61,9 @@ class SpikingModule(L.LightningModule):
         regularizers: penalties on the spikes of the hidden layers (all spiking layers but the last layer).
         learning_rate: of Adam, > 0.
         weight_decay: of Adam, >= 0; not applied to learned time constants.
+        learning: how credit is assigned: a rule of :mod:`snnlightning.learning` by name, a mapping with ``rule`` and its
+            arguments (``{"rule": "truncated_bptt", "steps": 25}``), or a record. Rules may optimise feedback weights of
+            their own, which are saved with the network.
         quantization: precision of a chip: a hardware profile by name, :class:`snnlightning.layers.Quantization`, or its
             arguments as a mapping (``profile`` among them); float when None. What is logged is what holds at this precision.
         quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
@@ -85,6 +92,7 @@ class SpikingModule(L.LightningModule):
         regularizers: Sequence[AbstractRegularizer] = (),
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        learning: str | dict[str, Any] | AbstractRule = "bptt",
         quantization: str | dict[str, Any] | Quantization | None = None,
         quantize: Literal["aware", "after"] = "aware",
     ) -> None:
@@ -97,6 +105,10 @@ class SpikingModule(L.LightningModule):
         self.quantization = build_quantization(quantization)
         if self.quantization is not None:
             quantize_network(network, self.quantization, quantize)
+        self.rule = build_rule(learning)
+        self.rule.check(network)
+        self.feedback = self.rule.feedback_weights(network)
+        self.automatic_optimization = not self.rule.updates_within_sequence
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
         self.regularizers = tuple(regularizers)
@@ -116,7 +128,7 @@ class SpikingModule(L.LightningModule):
 
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
-        return cast(NetworkOutput, self.network(x))
+        return self.rule.run(self.network, x)
 
     def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
         """The sum of all regularizers over the hidden layers, as strong as this epoch has them; None without any."""
@@ -129,20 +141,25 @@ class SpikingModule(L.LightningModule):
         ]
         return torch.stack(terms).sum() if terms else None
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        out, loss = self._evaluate(batch, "train")
-        penalty = self.penalty(out.records)
-        if penalty is None:
-            return loss
-        self._track("train_penalty", len(batch[1]), penalty, len(batch[1]))
-        return loss + penalty
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor | None:
+        x, y = batch
+        # Backpropagation needs nothing but the answer, so a subclass may answer in its own forward.
+        network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(x))
+        objective = Objective(self._criterion, self.penalty)
+        update = None if self.automatic_optimization else self._update
+        outcome = self.rule.step(cast(Any, network), self.feedback, x, y, objective, update)
+        lost = _nan_if_lost(outcome.out.records)
+        self._track_answer("train", outcome.out, outcome.loss + lost, y)
+        if outcome.penalty is not None:
+            self._track("train_penalty", len(y), outcome.penalty, len(y))
+        return None if outcome.total is None else outcome.total + lost
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
-        out, _ = self._evaluate(batch, "val")
+        out = self._evaluate(batch, "val")
         self._count("val", out)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
-        out, _ = self._evaluate(batch, "test")
+        out = self._evaluate(batch, "test")
         self._count("test", out)
 
     def counted(self, stage: Stage) -> dict[str, float]:
@@ -242,24 +259,36 @@ class SpikingModule(L.LightningModule):
             {"params": decayed, "weight_decay": self.weight_decay},
             {"params": constants, "weight_decay": 0.0},
         ]
-        return torch.optim.Adam([group for group in groups if group["params"]], lr=self.learning_rate)
+        return self.rule.optimizer([group for group in groups if group["params"]], self.learning_rate)
 
     def _train_metrics(self) -> dict[str, Metric]:
         return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
 
-    def _evaluate(self, batch: Sample, stage: Stage) -> tuple[NetworkOutput, Tensor]:
+    def _evaluate(self, batch: Sample, stage: Stage) -> NetworkOutput:
         x, y = batch
-        out = self(x)
-        if out.logits.shape[-1] != self.num_classes:
+        out: NetworkOutput = self(x)
+        self._track_answer(stage, out, self._criterion(out.logits, y) + _nan_if_lost(out.records), y)
+        return out
+
+    def _criterion(self, logits: Tensor, y: Tensor) -> Tensor:
+        if logits.shape[-1] != self.num_classes:
             raise ShapeError(
-                f"the network gives {out.logits.shape[-1]} logits for num_classes={self.num_classes}; make them equal."
+                f"the network gives {logits.shape[-1]} logits for num_classes={self.num_classes}; make them equal."
             )
-        loss = self.loss(out.logits, y) + _nan_if_lost(out.records)
+        return self.loss(logits, y)
+
+    def _track_answer(self, stage: Stage, out: NetworkOutput, loss: Tensor, y: Tensor) -> None:
         self._track(f"{stage}_loss", len(y), loss, len(y))
         self._track(f"{stage}_accuracy", len(y), out.logits.detach().argmax(dim=-1), y)
         if stage == "train":
             self._train_batches += 1
-        return out, loss
+
+    def _update(self, loss: Tensor) -> None:
+        """One step of the optimizer, for rules that update within a sequence."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
 
     @torch.compiler.disable  # torch 2.13 cannot trace LightningModule.log
     def _track(self, name: str, batch_size: int, *update: Any) -> None:
