@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..events import Events
 from ..typing import NetworkOutput
 from ._network import NetworkLike
 from ._outcome import Objective, Outcome, Update
@@ -43,7 +44,7 @@ class AbstractRule(abc.ABC):
         """What the rule keeps between batches, as parameters (trained) and buffers (fixed); empty for most."""
         return nn.Module()
 
-    def run(self, network: nn.Module, x: Tensor) -> NetworkOutput:
+    def run(self, network: nn.Module, x: Tensor | Events) -> NetworkOutput:
         """What the network answers when it is evaluated; only rules with dynamics of their own replace it."""
         out: NetworkOutput = network(x)
         return out
@@ -67,7 +68,7 @@ class AbstractRule(abc.ABC):
         Args:
             network: what :meth:`check` accepted.
             feedback: what :meth:`feedback_weights` made.
-            x: input [B, T, N_in].
+            x: input [B, T, N_in]; dense, but for rules that only hand it to the network.
             y: target, as the loss takes it.
             objective: loss and penalty.
             update: steps the optimizer; given to rules that update within a sequence.

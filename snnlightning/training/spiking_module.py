@@ -147,7 +147,7 @@ class SpikingModule(L.LightningModule):
         network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(x))
         objective = Objective(self._criterion, self.penalty)
         update = None if self.automatic_optimization else self._update
-        outcome = self.rule.step(cast(Any, network), self.feedback, x, y, objective, update)
+        outcome = self.rule.step(cast(Any, network), self.feedback, cast(Tensor, x), y, objective, update)
         lost = _nan_if_lost(outcome.out.records)
         self._track_answer("train", outcome.out, outcome.loss + lost, y)
         if outcome.penalty is not None:
