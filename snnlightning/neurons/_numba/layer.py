@@ -34,8 +34,9 @@ Array = np.ndarray[Any, Any]
 
 _CHUNK_ELEMENTS = 2**17
 """S T N of a chunk: its potentials stay in the cache of one core."""
-_CHUNKS = 8
-"""Batches are split into at least so many chunks, as far as there are samples."""
+_CHUNKS, _CHUNK_AT_LEAST = 8, 2**15
+"""Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
+number: a task for another thread costs as much as 10,000 elements."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +211,8 @@ class _Numbers:
             + kernels.RECURRENT * call.w_rec_given
             + kernels.DELAYED * dynamics.delayed
         )
-        size = max(1, min(_CHUNK_ELEMENTS // max(1, steps * features), -(-batch // _CHUNKS)))
+        row = max(1, steps * features)
+        size = max(1, min(_CHUNK_ELEMENTS // row, max(-(-batch // _CHUNKS), _CHUNK_AT_LEAST // row)))
         self.chunks = [(lo, min(lo + size, batch)) for lo in range(0, batch, size)]
         self.none1, self.none2, self.none3 = (np.empty((0,) * k, self.real) for k in (1, 2, 3))
         self.no_pointer, self.no_index = np.empty(0, np.int64), np.empty(0, np.int32)
