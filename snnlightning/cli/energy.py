@@ -11,7 +11,7 @@ from ..hardware import Band, Estimate, Profile, load
 from ..metrics import SynOpsCounts
 from ..study.files import write_json
 from ..study.loading import configuration_of, file_sha256, load_data, load_network
-from ..study.study import versions
+from ..study.versions import versions
 from ..training import Measurement, measure
 from ..units import format_count
 

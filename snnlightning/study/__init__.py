@@ -1,6 +1,7 @@
 """Studies: a multi-objective search over surrogates and architectures, in a directory of its own."""
 
 from .config import StudyConfig
-from .study import Study, StudyObserver
+from .runner import StudyObserver
+from .study import Study
 
 __all__ = ["Study", "StudyConfig", "StudyObserver"]

@@ -24,7 +24,7 @@ from .building import resolve_class
 from .config import StudyConfig
 from .files import CHECKPOINT, read_json, read_yaml, trial_directory, write_json, write_yaml
 from .loading import configuration_of, file_sha256, load_data, load_network
-from .study import versions
+from .versions import versions
 
 __all__ = ["Verification", "export_bundle", "verify_bundle"]
 

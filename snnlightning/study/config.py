@@ -5,6 +5,7 @@ seed: 0
 trials: 40
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
+policy: {name: plain}     # what is tried and for how long; a file of snnlightning.study.policies with its arguments
 sampler: {name: tpe, startup_trials: 10}
 objectives:             # the first one chooses the best epoch of a training, the others break its ties
   - {name: accuracy, reference: 0.5}
@@ -22,15 +23,17 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 from ..errors import ConfigurationError, nearest
 from ..naming import available, named
 from . import objectives as objectives_folder
+from . import policies as policies_folder
 from .building import resolve_class
 from .objectives import AbstractObjective, AbstractPriced
+from .policies import AbstractPolicy
 from .samplers import SAMPLERS
 from .space import PARTS, Space
 
@@ -42,6 +45,7 @@ _DEFAULTS: dict[str, Any] = {
     "trials": 40,
     "in_flight": 4,
     "chance_margin": 0.1,
+    "policy": {"name": "plain"},
     "sampler": {"name": "tpe"},
     "trainer": {},
     "start": [],
@@ -69,6 +73,7 @@ class StudyConfig:
     trials: int
     in_flight: int
     chance_margin: float
+    policy: AbstractPolicy
     sampler: dict[str, Any]
     objectives: dict[str, AbstractObjective]
     base: dict[str, Any]
@@ -131,6 +136,8 @@ class StudyConfig:
             {"name": name, **{field: getattr(item, field) for field in _fields(type(item))}}
             for name, item in objectives.items()
         ]
+        policy = _policy(resolved["policy"])
+        resolved["policy"] = {"name": resolved["policy"]["name"], **dataclasses.asdict(policy)}
         in_flight = _whole("in_flight", resolved["in_flight"], 1)
         return cls(
             name=resolved["name"],
@@ -138,6 +145,7 @@ class StudyConfig:
             trials=_whole("trials", resolved["trials"], 1),
             in_flight=in_flight,
             chance_margin=_fraction("chance_margin", resolved["chance_margin"]),
+            policy=policy,
             sampler=_sampler(resolved["sampler"]),
             objectives=objectives,
             base=base,
@@ -259,6 +267,15 @@ def _objectives(raw: object) -> dict[str, AbstractObjective]:
 def _fields(cls: type[AbstractObjective]) -> list[str]:
     """What may be said of an objective; its profile is in its name."""
     return [field.name for field in dataclasses.fields(cls) if field.name != "profile"]
+
+
+def _policy(raw: object) -> AbstractPolicy:
+    names = list(available(policies_folder))
+    if not isinstance(raw, Mapping) or "name" not in raw:
+        raise ConfigurationError(f"policy is {raw!r}; it needs a name: {', '.join(names)}.")
+    cls = named("policy", policies_folder, str(raw["name"]))
+    _only_known("policy.", raw, ("name", *(field.name for field in dataclasses.fields(cls))))
+    return cast(AbstractPolicy, cls(**{key: value for key, value in raw.items() if key != "name"}))
 
 
 def _sampler(raw: object) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..errors import StudyError
 
 __all__ = [
     "CHECKPOINT",
+    "STATE",
     "read_json",
     "read_yaml",
     "trial_directory",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 CHECKPOINT = "best.ckpt"
+"""The weights of the best epoch."""
+STATE = "last.ckpt"
+"""Everything that a training needs to go on."""
 
 
 def trial_directory(directory: Path, number: int) -> Path:

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from ..errors import StudyError
 from .interrupts import Interrupts
-from .worker import Job, be_quiet, execute
+from .worker import Task, be_quiet, execute
 
 __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
 
@@ -34,7 +34,7 @@ class AbstractPool(abc.ABC):
     """Runs jobs; ``with`` starts and stops it."""
 
     @abc.abstractmethod
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Task) -> None:
         """Hand over a job; it waits until somebody is free."""
 
     @abc.abstractmethod
@@ -80,10 +80,10 @@ class InlinePool(AbstractPool):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._jobs: collections.deque[Job] = collections.deque()
+        self._jobs: collections.deque[Task] = collections.deque()
         self._messages: collections.deque[Message] = collections.deque()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Task) -> None:
         self._jobs.append(job)
 
     def next_message(self, interrupts: Interrupts) -> Message | None:
@@ -114,7 +114,7 @@ class ProcessPool(AbstractPool):
         self.directory, self.threads, self.size = directory, threads, workers
         # SimpleQueue: a signal handler may put into it while this thread waits in get.
         self._queue: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
-        self._jobs: collections.deque[Job] = collections.deque()
+        self._jobs: collections.deque[Task] = collections.deque()
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._listeners: dict[int, threading.Thread] = {}
         self._running: dict[int, int] = {}
@@ -124,8 +124,6 @@ class ProcessPool(AbstractPool):
 
     def __enter__(self) -> Self:
         self._log = (self.directory / "workers.log").open("a", encoding="utf-8")
-        for _ in range(self.size):
-            self._start()
         return self
 
     def __exit__(
@@ -138,8 +136,11 @@ class ProcessPool(AbstractPool):
             self._close(worker, process)
         self._log.close()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Task) -> None:
         self._jobs.append(job)
+        if not self._started:  # a study that has nothing to do any more starts nobody
+            for _ in range(self.size):
+                self._start()
         self._dispatch()
 
     def wake(self) -> None:
@@ -203,7 +204,7 @@ class ProcessPool(AbstractPool):
         while self._jobs and self._idle:
             worker = self._idle.pop(0)
             job = self._jobs.popleft()
-            self._running[worker] = job["config"]["number"]
+            self._running[worker] = job["order"]
             stdin = self._processes[worker].stdin
             assert stdin is not None
             try:
@@ -219,8 +220,8 @@ class ProcessPool(AbstractPool):
         self._close(worker, process)
         if worker in self._idle:
             self._idle.remove(worker)
-        number = self._running.pop(worker, None)
-        if number is None:
+        order = self._running.pop(worker, None)
+        if order is None:
             self._deaths_before_ready += 1
             if self._deaths_before_ready >= 3:
                 raise StudyError(
@@ -228,8 +229,8 @@ class ProcessPool(AbstractPool):
                 )
         self._start()
         self._dispatch()
-        if number is None:
+        if order is None:
             return None
         how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         hint = "; out of memory?" if code == -signal.SIGKILL else ""
-        return {"type": "failed", "number": number, "reason": f"worker process died ({how}{hint})"}
+        return {"type": "failed", "order": order, "reason": f"worker process died ({how}{hint})"}

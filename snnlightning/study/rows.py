@@ -1,14 +1,11 @@
-"""TrialRow: a finished trial as it stands in trials.csv, and its way into and out of Optuna's storage."""
+"""TrialRow: a finished trial as it stands in trials.csv, and its way out of the archive."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, cast
 
+from .archive import Entry
 from .objectives import AbstractObjective
-
-if TYPE_CHECKING:
-    import optuna
 
 __all__ = ["TrialRow", "row_of"]
 
@@ -20,7 +17,8 @@ class TrialRow:
     """One finished trial.
 
     ``values`` are the objectives on the validation set, empty when it failed; ``reason`` says why it failed or which bound it
-    misses; ``params`` are the values drawn from the space, without those that did not exist in this trial.
+    misses; ``params`` are the values drawn from the space, without those that did not exist in this trial (of the first
+    ancestor, when ``kind`` is ``inherited``); ``charged`` is what it cost of the budget, in epochs.
     """
 
     number: int
@@ -29,6 +27,9 @@ class TrialRow:
     seconds: float
     epochs: int
     seed: int
+    kind: str
+    parent: int | None
+    charged: float
     values: dict[str, float]
     params: dict[str, Any]
 
@@ -41,6 +42,9 @@ class TrialRow:
             "seconds": round(self.seconds, 3),
             "epochs": self.epochs,
             "seed": self.seed,
+            "kind": self.kind,
+            "parent": self.parent,
+            "charged": round(self.charged, 3),
             **self.values,
             **self.params,
         }
@@ -81,21 +85,21 @@ def explain(violations: Mapping[str, float], misfits: Mapping[str, Sequence[str]
     return ", ".join(dict.fromkeys(reasons))
 
 
-def row_of(trial: "optuna.trial.FrozenTrial", names: list[str]) -> TrialRow:
-    """A row from what the storage holds of a finished trial."""
-    import optuna
-
-    attrs = trial.user_attrs
-    complete = trial.state == optuna.trial.TrialState.COMPLETE
-    infeasible = complete and bool(attrs.get("reason"))
-    values = dict(zip(names, trial.values, strict=True)) if complete else {}
+def row_of(entry: Entry) -> TrialRow:
+    """A row from a finished trial of the archive."""
+    last = entry.last
+    assert last is not None
+    assert entry.finished
     return TrialRow(
-        number=trial.number,
-        state="infeasible" if infeasible else "complete" if complete else "failed",
-        reason=attrs.get("reason", ""),
-        seconds=float(attrs.get("seconds", math.nan)),
-        epochs=int(attrs.get("epochs", 0)),
-        seed=int(attrs.get("seed", 0)),
-        values=values,
-        params=dict(attrs.get("drawn", trial.params)),
+        number=entry.number,
+        state=cast(RowState, entry.state),
+        reason=last.reason,
+        seconds=sum(result.seconds for result in entry.results),
+        epochs=last.epochs,
+        seed=entry.seed,
+        kind=entry.kind,
+        parent=entry.parent,
+        charged=entry.charged,
+        values=last.values,
+        params=entry.drawn,
     )

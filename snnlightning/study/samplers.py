@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLERS", "make_sampler", "seed_of"]
 
-SAMPLERS = ("tpe", "nsgaii", "gp", "random")
+SAMPLERS = ("tpe", "nsgaii", "nsgaiii", "gp", "random")
 
 
 def seed_of(study_seed: int, number: int, stream: int = 0) -> int:
@@ -32,7 +32,7 @@ def seed_of(study_seed: int, number: int, stream: int = 0) -> int:
 def make_sampler(name: str, startup_trials: int, seed: int) -> "optuna.samplers.BaseSampler":
     """An Optuna sampler.
 
-    ``tpe`` is the multi-objective TPE with constraints, ``nsgaii`` NSGA-II, ``gp`` the Gaussian process with constrained
+    ``tpe`` is the multi-objective TPE with constraints, ``nsgaii`` NSGA-II, ``nsgaiii`` NSGA-III, ``gp`` the Gaussian process with constrained
     expected hypervolume improvement, ``random`` uniform draws.
 
     Raises:
@@ -47,6 +47,8 @@ def make_sampler(name: str, startup_trials: int, seed: int) -> "optuna.samplers.
                 return optuna.samplers.TPESampler(n_startup_trials=startup_trials, seed=seed)
             case "nsgaii":
                 return optuna.samplers.NSGAIISampler(population_size=max(2, startup_trials), seed=seed)
+            case "nsgaiii":
+                return optuna.samplers.NSGAIIISampler(population_size=max(2, startup_trials), seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(n_startup_trials=startup_trials, seed=seed)
             case "random":

@@ -18,9 +18,12 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigurationError, nearest
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 __all__ = ["Parameter", "Space", "Suggester"]
 
@@ -85,6 +88,17 @@ class Parameter:
                 f"{self.name} is {value!r}; from {self.low:g} on, steps of {self.step:g} are expected."
             )
         return int(number) if self.kind == "int" else number
+
+    def distribution(self) -> "BaseDistribution":
+        """The same for Optuna's storage: what :meth:`draw` draws from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.kind == "int":
+            step = 1 if self.step is None else int(self.step)
+            return IntDistribution(int(self.low), int(self.high), step=step, log=self.log)
+        if self.kind == "float":
+            return FloatDistribution(self.low, self.high, step=self.step, log=self.log)
+        return CategoricalDistribution([self.stored(choice) for choice in self.choices])
 
     def draw(self, trial: Suggester) -> Any:
         """Ask the trial for a value."""
@@ -158,6 +172,10 @@ class Space:
             for parameter in self.parameters
             if parameter.name in point
         }
+
+    def distributions(self, point: Mapping[str, Any]) -> dict[str, "BaseDistribution"]:
+        """Of the parameters that exist at a point, for Optuna's storage."""
+        return {parameter.name: parameter.distribution() for parameter in self.parameters if parameter.name in point}
 
     def examples(self) -> list[dict[str, Any]]:
         """Points that together hold every choice of every categorical parameter; numbers are at their lower bounds."""

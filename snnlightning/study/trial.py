@@ -7,18 +7,21 @@ result it returns: no state is shared between trials but the data set, which is 
 import dataclasses
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 import torch
 
 from ..errors import SnnLightningError
 from ..training import EnergyLogger, SpikingModule
 from .building import build
-from .files import CHECKPOINT, trial_directory, write_csv, write_json, write_yaml
+from .files import CHECKPOINT, STATE, trial_directory, write_csv, write_json, write_yaml
+from .jobs import Job
 
 __all__ = ["Recorder", "TrialError", "TrialResult", "data_module", "run_trial"]
 
@@ -31,11 +34,13 @@ class TrialError(SnnLightningError, RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """What a finished training is worth: the validation metrics of its best epoch.
+    """What a training is worth: the validation metrics of its best epoch.
 
-    ``misfits`` are the limits of chips that the network does not keep then, by profile.
+    ``order`` is that of the job; ``epochs`` are all that the trial has had; ``misfits`` are the limits of chips that the
+    network does not keep, by profile.
     """
 
+    order: int
     metrics: dict[str, float]
     best_epoch: int
     epochs: int
@@ -44,11 +49,13 @@ class TrialResult:
 
 
 class Recorder(L.Callback):
-    """Keeps every epoch's metrics, and the weights of the best one in memory.
+    """Keeps every epoch's metrics, and the weights of the best one in memory; goes into checkpoints with all of it.
 
     Args:
         better: whether the first of two rows of metrics is strictly better than the second.
         on_epoch: called with the epoch and its metrics after each validation.
+        until_epoch: the training stops after so many epochs, earlier than the trainer's ``max_epochs`` when that is less.
+            (Learning-rate schedules are those of ``max_epochs``, so that a training may be gone on with.)
         energy: what prices the counts on the chips of the objectives, when there are any.
     """
 
@@ -56,18 +63,25 @@ class Recorder(L.Callback):
         self,
         better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
         on_epoch: EpochHook,
+        until_epoch: int | None = None,
         energy: EnergyLogger | None = None,
     ) -> None:
-        self.better, self.on_epoch, self.energy = better, on_epoch, energy
+        self.better, self.on_epoch, self.until_epoch, self.energy = better, on_epoch, until_epoch, energy
         self.misfits: dict[str, list[str]] = {}
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
         self.best_epoch = -1
         self._validated = False
         self.weights: dict[str, torch.Tensor] = {}
+        self._random: dict[str, Any] | None = None
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = not trainer.sanity_checking
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._random is not None:  # what was drawn in building the model again is drawn back
+            restore_random(self._random)
+            self._random = None
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         validated, self._validated = self._validated, False
@@ -89,7 +103,39 @@ class Recorder(L.Callback):
             self.best, self.best_epoch = metrics, trainer.current_epoch
             self.misfits = {} if self.energy is None else self.energy.misfits["val"]
             self.weights = {key: value.detach().clone() for key, value in pl_module.state_dict().items()}
+        if self.until_epoch is not None and trainer.current_epoch + 1 >= self.until_epoch:
+            trainer.should_stop = True
         self.on_epoch(trainer.current_epoch, metrics)
+
+    def state_dict(self) -> dict[str, Any]:
+        kept = ("rows", "best", "best_epoch", "misfits", "weights")
+        return {**{name: getattr(self, name) for name in kept}, "random": random_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        state = dict(state_dict)
+        self._random = state.pop("random")
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def random_state() -> dict[str, Any]:
+    """Where the global generators stand, as plain values and tensors."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def restore_random(state: Mapping[str, Any]) -> None:
+    """Put the global generators where :func:`random_state` found them."""
+    torch.set_rng_state(state["torch"])
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
 
 
 _DATA: dict[str, L.LightningDataModule] = {}
@@ -108,18 +154,18 @@ def data_module(component: Mapping[str, Any]) -> L.LightningDataModule:
 
 
 def run_trial(
-    config: Mapping[str, Any],
+    job: Job,
     directory: Path,
     better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
     on_epoch: EpochHook = lambda epoch, metrics: None,
     profiles: Sequence[str] = (),
 ) -> TrialResult:
-    """Train one configuration.
+    """Do a job: train a configuration, or go on with a training.
 
     Args:
-        config: ``number``, ``seed``, and the parts ``model``, ``data`` and ``trainer``.
-        directory: the study's directory; ``trials/<number>/`` gets ``config.yaml``, ``metrics.csv``, ``best.ckpt`` and, last
-            of all, ``result.json``.
+        job: what to do.
+        directory: the study's directory; ``trials/<number>/`` gets ``config.yaml``, ``metrics.csv``, ``best.ckpt``, the whole
+            state of the training (``last.ckpt``) when the job says so, and, last of all, ``result.json``.
         better: which of two epochs is the better one.
         on_epoch: called after every epoch.
         profiles: chips on which every validation is priced.
@@ -129,32 +175,33 @@ def run_trial(
         SnnLightningError: the configuration cannot be built.
     """
     started = time.perf_counter()
-    number = int(config["number"])
-    folder = trial_directory(directory, number)
+    config = job.config
+    folder = trial_directory(directory, job.number)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
-    write_yaml(folder / "config.yaml", dict(config))
+    write_yaml(folder / "config.yaml", config)
     L.seed_everything(int(config["seed"]), workers=False, verbose=False)
     data = data_module(config["data"])
     model = build("model", config["model"])
     energy = EnergyLogger(profiles) if profiles else None
-    recorder = Recorder(better, on_epoch, energy)
+    recorder = Recorder(better, on_epoch, job.until_epoch, energy)
     trainer = quiet_trainer(
         callbacks=[*([energy] if energy else []), recorder], default_root_dir=str(folder), **config["trainer"]
     )
     try:
-        trainer.fit(model, datamodule=data)
+        trainer.fit(model, datamodule=data, ckpt_path=folder / STATE if job.action == "resume" else None)
     finally:
         columns = dict.fromkeys(key for row in recorder.rows for key in row)
         if recorder.rows:
             write_csv(folder / "metrics.csv", columns, recorder.rows)
     if recorder.best is None:
         raise TrialError("no epoch was trained and validated; check trainer.max_epochs and check_val_every_n_epoch")
+    if job.keep_state:
+        _save(trainer, folder / STATE, weights_only=False)
     model.load_state_dict(recorder.weights)
-    temporary = folder / f".{CHECKPOINT}"
-    trainer.save_checkpoint(temporary, weights_only=True)
-    temporary.replace(folder / CHECKPOINT)
+    _save(trainer, folder / CHECKPOINT, weights_only=True)
     result = TrialResult(
+        order=job.order,
         metrics=recorder.best,
         best_epoch=recorder.best_epoch,
         epochs=len(recorder.rows),
@@ -163,6 +210,13 @@ def run_trial(
     )
     write_json(folder / "result.json", dataclasses.asdict(result))
     return result
+
+
+def _save(trainer: L.Trainer, file: Path, *, weights_only: bool) -> None:
+    """A whole checkpoint, or the one before."""
+    temporary = file.with_name(f".{file.name}")
+    trainer.save_checkpoint(temporary, weights_only=weights_only)
+    temporary.replace(file)
 
 
 def quiet_trainer(**arguments: Any) -> L.Trainer:

@@ -1,9 +1,10 @@
-"""A worker process: reads trials as JSON lines on standard input, trains them, answers on standard output.
+"""A worker process: reads jobs as JSON lines on standard input, does them, answers on standard output.
 
 :mod:`snnlightning.study.pool` starts it. It lives as long as its input: when the study that started it is gone,
 it reads the end of its input, or cannot write an epoch's line, and ends. Interrupts are the study's to handle.
 """
 
+import dataclasses
 import json
 import logging
 import math
@@ -16,20 +17,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["Job", "execute", "main"]
+from .jobs import Job
 
-Job = dict[str, Any]
-"""``config`` of a trial; ``order``: pairs (metric, sign), most important first, sign -1 where higher is better; and
-``profiles``: the chips on which objectives are measured."""
+__all__ = ["Task", "execute", "main"]
+
+Task = dict[str, Any]
+"""A :class:`~snnlightning.study.jobs.Job` as a mapping, with ``ranking``: pairs (metric, sign), most important first, sign -1
+where higher is better; and ``profiles``: the chips on which objectives are measured."""
 
 
-def execute(job: Job, directory: Path, send: Any) -> None:
+def execute(task: Task, directory: Path, send: Any) -> None:
     """Run one job and send its messages: any number of ``epoch``, then ``finished`` or ``failed``."""
-    number = job["config"]["number"]
+    number, order = task["number"], task["order"]
     from .trial import run_trial
 
     def better(new: Mapping[str, float], old: Mapping[str, float]) -> bool:
-        for metric, sign in job["order"]:
+        for metric, sign in task["ranking"]:
             costs = [sign * row[metric] if math.isfinite(row.get(metric, math.nan)) else math.inf for row in (new, old)]
             if costs[0] != costs[1]:
                 return bool(costs[0] < costs[1])
@@ -38,29 +41,23 @@ def execute(job: Job, directory: Path, send: Any) -> None:
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
         send({"type": "epoch", "number": number, "epoch": epoch, "metrics": metrics})
 
+    def failed(reason: str) -> None:
+        send({"type": "failed", "order": order, "reason": reason})
+
     try:
-        result = run_trial(job["config"], directory, better, on_epoch, job.get("profiles", ()))
+        job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles")})
+        result = run_trial(job, directory, better, on_epoch, task["profiles"])
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except MemoryError:
-        send({"type": "failed", "number": number, "reason": "out of memory"})
+        failed("out of memory")
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         reason = " ".join(str(error).split()) or "no message"
         name = type(error).__name__
-        send({"type": "failed", "number": number, "reason": reason if name == "TrialError" else f"{name}: {reason}"})
+        failed(reason if name == "TrialError" else f"{name}: {reason}")
     else:
-        send(
-            {
-                "type": "finished",
-                "number": number,
-                "metrics": result.metrics,
-                "best_epoch": result.best_epoch,
-                "epochs": result.epochs,
-                "seconds": result.seconds,
-                "misfits": result.misfits,
-            }
-        )
+        send({"type": "finished", **dataclasses.asdict(result)})
 
 
 def be_quiet() -> None:

@@ -14,7 +14,7 @@ from snnlightning.errors import UnknownNameError
 ROOT = Path(snnlightning.__file__).parent
 FOLDERS = (
     "encoders", "initializers", "learning", "losses", "metrics", "neurons", "readouts", "regularizers", "study/objectives",
-    "surrogates",
+    "study/policies", "surrogates",
 )  # fmt: skip
 NAMED = tuple(folder for folder in FOLDERS if folder != "metrics")
 

@@ -12,6 +12,7 @@ import pytest
 from snnlightning.cli import main
 from snnlightning.errors import ConfigurationError, StudyError
 from snnlightning.study import Study
+from snnlightning.study.jobs import Job
 from snnlightning.study.worker import execute
 
 from .conftest import config, front, outcomes, read_csv, states
@@ -76,7 +77,7 @@ def test_epochs_without_validation_are_not_judged(tmp_path: Path) -> None:
 def test_an_epoch_with_a_number_beats_one_with_nan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[bool] = []
 
-    def run_trial(config: Any, directory: Path, better: Callable[..., bool], *others: Any) -> None:
+    def run_trial(job: Any, directory: Path, better: Callable[..., bool], *others: Any) -> None:
         judged.append(better({"a": 1.0}, {"a": math.nan}))
         judged.append(better({"a": math.nan}, {"a": 1.0}))
         judged.append(better({"a": 2.0, "b": 1.0}, {"a": 2.0, "b": 3.0}))
@@ -84,8 +85,10 @@ def test_an_epoch_with_a_number_beats_one_with_nan(tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr("snnlightning.study.trial.run_trial", run_trial)
+    job = Job(order=0, number=0, action="train", config={}, until_epoch=1)
+    task = {**job.as_dict(), "ranking": [("a", -1.0), ("b", 1.0)], "profiles": []}
     with pytest.raises(KeyboardInterrupt):
-        execute({"config": {"number": 0}, "order": [("a", -1.0), ("b", 1.0)]}, tmp_path, lambda message: None)
+        execute(task, tmp_path, lambda message: None)
     assert judged == [True, False, True, False]
 
 
@@ -218,3 +221,25 @@ def test_status_of_a_study_that_has_not_begun_makes_no_database(
     assert main(["study", "status", str(tmp_path / "s")]) == 0
     assert "0 of 6" in capsys.readouterr().out
     assert [entry.name for entry in (tmp_path / "s").iterdir()] == ["study.yaml"]
+
+
+def test_a_study_of_another_version_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    import optuna
+
+    Study(config(trials=1), tmp_path / "s").run(workers=0)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's' / 'study.db'}")
+    (trial,) = storage.get_all_trials(storage.get_all_studies()[0]._study_id)
+    record = json.loads(trial.user_attrs["entry"])
+    from sqlalchemy import text
+
+    for content in (json.dumps(json.dumps({**record, "format": 1})), None):
+        with storage.engine.begin() as connection:
+            if content is None:
+                connection.execute(text("delete from trial_user_attributes"))
+            else:
+                connection.execute(text("update trial_user_attributes set value_json = :c"), {"c": content})
+        before = (tmp_path / "s" / "trials.csv").read_bytes()
+        with pytest.raises(StudyError, match="made by another version of snnlightning"):
+            Study(config(trials=2), tmp_path / "s").run(workers=0)
+        assert (tmp_path / "s" / "trials.csv").read_bytes() == before
+    storage.engine.dispose()

@@ -287,4 +287,4 @@ def test_a_corrupt_storage_is_one_clear_error(tmp_path: Path) -> None:
 def test_trials_csv_is_read_by_any_csv_reader(finished: Path) -> None:
     with (finished / "trials.csv").open(newline="") as file:
         header = next(csv.reader(file))
-    assert header[:8] == ["number", "state", "reason", "seconds", "epochs", "seed", "accuracy", "synops"]
+    assert header[:9] == ["number", "state", "reason", "seconds", "epochs", "seed", "kind", "parent", "charged"]

@@ -63,3 +63,20 @@ class Uncounted(L.LightningDataModule):
         )
 
     val_dataloader = test_dataloader = train_dataloader
+
+
+class Noisy(SpikingClassifier):
+    """Draws in training, and has a learning rate that depends on how many epochs are planned."""
+
+    def __init__(self, learning_rate: float = 0.02) -> None:
+        super().__init__(in_features=64, num_classes=10, hidden_sizes=[8], recurrent=False, learning_rate=learning_rate)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        x, y = batch
+        self.log("rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return super().training_step((torch.nn.functional.dropout(x, 0.3), y), batch_idx)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.max_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

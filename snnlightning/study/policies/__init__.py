@@ -1,0 +1,6 @@
+"""Policies: what a study tries next, how long it trains, and what the sampler hears of it. One policy, one file."""
+
+from .abstract import AbstractPolicy
+from .plain import Plain
+
+__all__ = ["AbstractPolicy", "Plain"]
