@@ -1,4 +1,4 @@
-"""What every data module of spike trains does: load once, split, hand out batches that can be counted on."""
+"""What every data module does: load once, split, hand out batches that can be counted on."""
 
 import abc
 import dataclasses
@@ -11,7 +11,15 @@ from torch.utils.data import DataLoader
 from ..errors import ConfigurationError
 from ..typing import Sample
 from ._checks import duration, whole
-from .loading import EpochSampler, EventBatches, EventDataset, ResumableLoader, UnpaddedSampler, as_batch
+from .loading import (
+    EpochSampler,
+    EventBatches,
+    EventDataset,
+    ResumableLoader,
+    SequenceDataset,
+    UnpaddedSampler,
+    as_batch,
+)
 
 __all__ = ["SpikingDataModule", "Splits"]
 
@@ -20,14 +28,16 @@ __all__ = ["SpikingDataModule", "Splits"]
 class Splits:
     """A data set, split: ``test`` is None when there is none."""
 
-    train: EventDataset
-    val: EventDataset
-    test: EventDataset | None
+    train: EventDataset | SequenceDataset
+    val: EventDataset | SequenceDataset
+    test: EventDataset | SequenceDataset | None
     num_classes: int
 
 
 class SpikingDataModule(L.LightningDataModule, abc.ABC):
-    """Batches (x [B, T, N] float32, y [B] int64) for training, validation and test; x as ``Events`` when asked.
+    """Batches (x [B, T, N] float32, y [B] int64) for training, validation and test.
+
+    x holds spikes, as ``Events`` when asked, or graded currents.
 
     A subclass writes :meth:`load` and calls ``save_hyperparameters()`` in its own ``__init__`` with plain values, so that
     checkpoints load with ``weights_only=True``. The rest is the same for all of them:
@@ -127,13 +137,13 @@ class SpikingDataModule(L.LightningDataModule, abc.ABC):
         """The test set."""
         return self.test_dataloader()
 
-    def _evaluation(self, dataset: EventDataset) -> DataLoader[Sample]:
+    def _evaluation(self, dataset: EventDataset | SequenceDataset) -> DataLoader[Sample]:
         replicas, rank = self._replicas()
         sampler = UnpaddedSampler(dataset, num_replicas=replicas, rank=rank) if replicas > 1 else None
         return DataLoader(self._handed_out(dataset), sampler=sampler, **self._options())
 
-    def _handed_out(self, dataset: EventDataset) -> EventDataset | EventBatches:
-        return EventBatches(dataset) if self._as_events else dataset
+    def _handed_out(self, dataset: EventDataset | SequenceDataset) -> EventDataset | EventBatches | SequenceDataset:
+        return EventBatches(dataset) if self._as_events and isinstance(dataset, EventDataset) else dataset
 
     def _options(self) -> dict[str, Any]:
         return {

@@ -1,15 +1,12 @@
 """Handwritten digits: the 1,797 images of 8 x 8 that scikit-learn ships, as spike trains. No download."""
 
-import dataclasses
 from types import MappingProxyType
-from typing import Any
 
 import torch
 
-from .. import encoders
 from ..errors import ConfigurationError, require
-from ..naming import named
 from ._checks import fraction, whole
+from ._encoding import build_encoder
 from .abstract import SpikingDataModule, Splits
 from .loading import EventDataset
 
@@ -63,11 +60,12 @@ class DigitsDataModule(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers, events=events)
         self.save_hyperparameters()
-        self._encoder = _encoder(
+        self._encoder = build_encoder(
             encoder,
             steps=whole("steps", steps),
             seed=self.seed,
             given={"tau_steps": tau_steps, "threshold": threshold, "max_probability": max_probability},
+            defaults=_DEFAULTS,
         )
         self._fractions = (fraction("val_fraction", val_fraction), fraction("test_fraction", test_fraction))
         if sum(self._fractions) >= 1.0:
@@ -100,19 +98,3 @@ class DigitsDataModule(SpikingDataModule):
             ) from error
         parts = [whole_set.subset(torch.from_numpy(part)) for part in (train, val, test)]
         return Splits(parts[0], parts[1], parts[2], num_classes=10)
-
-
-def _encoder(name: str, steps: int, seed: int, given: dict[str, float | None]) -> encoders.AbstractEncoder:
-    """The encoder of this name, made of what was given, what suits the digits, and its own defaults, in this order."""
-    cls = named("encoder", encoders, name)
-    takes = {field.name for field in dataclasses.fields(cls)}
-    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if extra := sorted(chosen.keys() - takes):
-        raise ConfigurationError(
-            f"the {cls.__name__} encoder takes no {', '.join(extra)}; it takes"
-            f" {', '.join(sorted(takes - {'seed', 'steps'}))}. Leave the others out."
-        )
-    file = cls.__module__.rpartition(".")[2]
-    own = {"steps": steps} | ({"seed": seed} if "seed" in takes else {})
-    encoder: encoders.AbstractEncoder = cls(**dict(_DEFAULTS.get(file, {})) | chosen | own)
-    return encoder

@@ -19,11 +19,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from ..encoders import AbstractEncoder
 from ..errors import ConfigurationError, DataError, ShapeError
 from ..events import Events
 from ..typing import Sample
 
-__all__ = ["EpochSampler", "EventBatches", "EventDataset", "ResumableLoader", "UnpaddedSampler", "as_batch"]
+__all__ = [
+    "EpochSampler",
+    "EventBatches",
+    "EventDataset",
+    "ResumableLoader",
+    "SequenceDataset",
+    "UnpaddedSampler",
+    "as_batch",
+]
 
 
 class EventDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -91,6 +100,23 @@ class EventDataset(Dataset[tuple[Tensor, Tensor]]):
         counts = torch.bincount(sample, minlength=len(spikes))
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return cls(offsets, bins, channels, labels, steps=spikes.shape[1], in_features=spikes.shape[2])
+
+    @classmethod
+    def encoded(cls, encoder: AbstractEncoder, x: Tensor, labels: Tensor, chunk: int = 2000) -> Self:
+        """What an encoder makes of intensities x [n, N] in [0, 1], a chunk of samples at a time; labels [n].
+
+        Bytes (uint8) are divided by 255 on the way, so that a large set is never held as floats.
+        """
+        counts, bins, channels = [], [], []
+        for first in range(0, len(x), chunk):
+            part = x[first : first + chunk]
+            sample, bin_, channel = encoder.events(part.float() / 255.0 if part.dtype == torch.uint8 else part, first)
+            counts.append(torch.bincount(sample, minlength=len(part)))
+            bins.append(bin_.int())
+            channels.append(channel.int())
+        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cumsum(0)])
+        grid = {"steps": encoder.steps, "in_features": x.shape[1]}
+        return cls(offsets, torch.cat(bins), torch.cat(channels), labels, **grid)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -192,6 +218,67 @@ def _picked(offsets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     counts = offsets[index + 1] - start
     before = counts.cumsum(0) - counts
     return counts, torch.arange(int(counts.sum())) + torch.repeat_interleave(start - before, counts)
+
+
+class SequenceDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Sequences of graded values, which are an input current; what :class:`EventDataset` is for spikes.
+
+    Args:
+        values: [n, T, N], floating point or bytes; kept as they come and made float32 one batch at a time.
+        labels: [n], class of each sample, >= 0.
+        scale: what the values are multiplied by on the way out (1 / 255 for bytes of an image).
+        order: [T], the step of the values that comes out at each step, or None for the steps as they are.
+
+    Raises:
+        ShapeError: tensors that do not belong together, or an order that is no permutation of the steps.
+        DataError: values or labels that cannot be.
+    """
+
+    def __init__(self, values: Tensor, labels: Tensor, *, scale: float = 1.0, order: Tensor | None = None) -> None:
+        if values.ndim != 3 or labels.ndim != 1 or len(values) != len(labels):
+            raise ShapeError(
+                f"values {list(values.shape)} is [n, T, N] and labels {list(labels.shape)} [n], with the same n."
+            )
+        if order is not None and not torch.equal(order.sort().values, torch.arange(values.shape[1])):
+            raise ShapeError(f"order is [T], a permutation of the {values.shape[1]} steps; {list(order.shape)} came.")
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise DataError(f"{int((~values.isfinite()).sum())} of the values are not finite.")
+        if len(labels) and int(labels.min()) < 0:
+            raise DataError(f"the smallest label is {int(labels.min())}; labels start at 0.")
+        self.labels = labels.long()
+        self.scale = scale
+        self._values = values
+        self._order = order
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps T."""
+        return self._values.shape[1]
+
+    @property
+    def in_features(self) -> int:
+        """Number of channels N."""
+        return self._values.shape[2]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Sample ``index``: x [T, N] float32 and y, a scalar int64."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        x, y = self.__getitems__([index % len(self)])
+        return x[0], y[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A whole batch: x [B, T, N] float32 and y [B] int64."""
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        x = self._values[index].float() * self.scale
+        return (x if self._order is None else x[:, self._order]), self.labels[index]
+
+    def subset(self, index: Tensor) -> "SequenceDataset":
+        """The samples ``index`` [m], in this order."""
+        return SequenceDataset(self._values[index], self.labels[index], scale=self.scale, order=self._order)
 
 
 def as_batch(batch: Sample) -> Sample:

@@ -55,6 +55,8 @@ class SpikingHDF5DataModule(SpikingDataModule):
         batch_size: samples per batch, >= 1.
         binarize: 1 where there is any event, instead of the number of events.
         pool: adjacent channels that are added up into one; ``channels`` must be a multiple.
+        first_step: the step that time 0 falls into; the steps before it stay empty, and T grows by as many. 1 with
+            dt = 1400 / 99 ms and a duration of 1400 ms is what ``numpy.digitize`` makes of the data in SpyTorch tutorial 4.
         seed: of the split and the shuffling; >= 0.
         num_workers: worker processes per loader.
         events: whether x is handed out as :class:`snnlightning.events.Events`.
@@ -80,6 +82,7 @@ class SpikingHDF5DataModule(SpikingDataModule):
         batch_size: int = 64,
         binarize: bool = False,
         pool: int = 1,
+        first_step: int = 0,
         seed: int = 0,
         num_workers: int = 0,
         events: bool = False,
@@ -109,6 +112,7 @@ class SpikingHDF5DataModule(SpikingDataModule):
         self._duration_ms = float(duration_ms)
         self._channels = channels
         self._pool = pool
+        self._first = whole("first_step", first_step, at_least=0)
         self._binarize = bool(binarize)
         self._class_names: tuple[str, ...] | None = None
         self._dropped_fraction = 0.0
@@ -150,10 +154,10 @@ class SpikingHDF5DataModule(SpikingDataModule):
     def _dataset(self, file: "_File") -> EventDataset:
         return EventDataset(
             torch.from_numpy(file.offsets),
-            torch.from_numpy(file.bins),
+            torch.from_numpy(file.bins + self._first),
             torch.from_numpy(file.channels // self._pool),
             torch.from_numpy(file.labels),
-            steps=self._grid,
+            steps=self._grid + self._first,
             in_features=self._channels // self._pool,
             binarize=self._binarize,
         )

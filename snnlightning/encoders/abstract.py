@@ -48,6 +48,26 @@ class AbstractEncoder(abc.ABC):
             ShapeError: ``x`` is not [B, N].
             DataError: ``x`` holds integers, NaN or values outside [0, 1].
         """
+        self.check(x)
+        return self.encode(x, first)
+
+    def events(self, x: Tensor, first: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The same spikes as events, for data sets that would not fit into memory densely.
+
+        Returns:
+            sample, step and channel of each spike, int64, in ascending order of the samples; two spikes of a channel in
+            one step are two events.
+
+        Raises:
+            ShapeError, DataError: as a call.
+        """
+        spikes = self(x, first)
+        where = spikes.nonzero(as_tuple=True)
+        sample, step, channel = (at.repeat_interleave(spikes[where].long()) for at in where)
+        return sample, step, channel
+
+    def check(self, x: Tensor) -> None:
+        """Refuse what no encoder takes; see a call."""
         if x.ndim != 2:
             raise ShapeError(f"x is {list(x.shape)}; an encoder takes [B, N]: flatten images first, x.flatten(1).")
         if not x.is_floating_point():
@@ -58,7 +78,6 @@ class AbstractEncoder(abc.ABC):
                 f"x has {int(outside.sum())} values outside [0, 1], the first is {x[outside][0].item()}; scale the"
                 " intensities to [0, 1] first."
             )
-        return self.encode(x, first)
 
     @abc.abstractmethod
     def encode(self, x: Tensor, first: int) -> Tensor:

@@ -60,6 +60,16 @@ class Latency(AbstractEncoder):
 
     def encode(self, x: Tensor, first: int) -> Tensor:
         """One spike per input, in step floor(t)."""
+        return scatter_spikes(self._bins(x), self.steps)
+
+    def events(self, x: Tensor, first: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """From the spike times at once: the dense train would be T times as large."""
+        self.check(x)
+        bins = self._bins(x)
+        sample, channel = (bins >= 0).nonzero(as_tuple=True)
+        return sample, bins[sample, channel], channel
+
+    def _bins(self, x: Tensor) -> Tensor:
+        """The step of each spike, [B, N] int64; -1 where there is none."""
         t = self.spike_times(x)
-        bins = torch.where(t < self.steps, t, -1.0).floor().long()
-        return scatter_spikes(bins, self.steps)
+        return torch.where(t < self.steps, t, -1.0).floor().long()

@@ -1,0 +1,46 @@
+"""Encoders by name, as the data modules of images take them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from .. import encoders
+from ..errors import ConfigurationError
+from ..naming import named
+
+__all__ = ["build_encoder"]
+
+
+def build_encoder(
+    name: str,
+    *,
+    steps: int,
+    seed: int,
+    given: Mapping[str, float | None],
+    defaults: Mapping[str, Mapping[str, float]] | None = None,
+) -> encoders.AbstractEncoder:
+    """The encoder of this name, made of what was given, what suits the data set, and its own defaults, in this order.
+
+    Args:
+        name: file or class name in :mod:`snnlightning.encoders`.
+        steps: number of time steps T.
+        seed: for codes that draw random numbers.
+        given: parameters of any encoder; those that are None were not given.
+        defaults: what suits the data set, by the name of the encoder's file.
+
+    Raises:
+        UnknownNameError: no encoder of this name.
+        ConfigurationError: a parameter that this encoder does not take, or one out of range.
+    """
+    cls = named("encoder", encoders, name)
+    takes = {field.name for field in dataclasses.fields(cls)}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if extra := sorted(chosen.keys() - takes):
+        raise ConfigurationError(
+            f"the {cls.__name__} encoder takes no {', '.join(extra)}; it takes"
+            f" {', '.join(sorted(takes - {'seed', 'steps'}))}. Leave the others out."
+        )
+    file = cls.__module__.rpartition(".")[2]
+    own = {"steps": steps} | ({"seed": seed} if "seed" in takes else {})
+    encoder: encoders.AbstractEncoder = cls(**dict((defaults or {}).get(file, {})) | chosen | own)
+    return encoder
