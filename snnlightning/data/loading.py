@@ -115,8 +115,7 @@ class EventDataset(Dataset[tuple[Tensor, Tensor]]):
             bins.append(bin_.int())
             channels.append(channel.int())
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cumsum(0)])
-        grid = {"steps": encoder.steps, "in_features": x.shape[1]}
-        return cls(offsets, torch.cat(bins), torch.cat(channels), labels, **grid)
+        return cls(offsets, torch.cat(bins), torch.cat(channels), labels, steps=encoder.steps, in_features=x.shape[1])
 
     def __len__(self) -> int:
         return len(self.labels)
