@@ -11,7 +11,19 @@ if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
     from .encoders import Latency, Rate
     from .events import Events
-    from .layers import IntegerWeights, Quantization, SpikingLayer, SpikingNetwork, integer_weights, quantize
+    from .layers import (
+        ConvolutionalLayer,
+        Flatten,
+        IntegerWeights,
+        MaxPool,
+        Quantization,
+        SpikingLayer,
+        SpikingNetwork,
+        SumPool,
+        Unflatten,
+        integer_weights,
+        quantize,
+    )
     from .metrics import Footprint, NeuroBenchSynOps, SynOps, footprint
     from .neurons import ALIF, IF, LI, LIF, AdLIF, CubaLI, CubaLIF
     from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
@@ -26,7 +38,19 @@ _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
     "encoders": ("Latency", "Rate"),
     "events": ("Events",),
-    "layers": ("IntegerWeights", "Quantization", "SpikingLayer", "SpikingNetwork", "integer_weights", "quantize"),
+    "layers": (
+        "ConvolutionalLayer",
+        "Flatten",
+        "IntegerWeights",
+        "MaxPool",
+        "Quantization",
+        "SpikingLayer",
+        "SpikingNetwork",
+        "SumPool",
+        "Unflatten",
+        "integer_weights",
+        "quantize",
+    ),
     "metrics": ("Footprint", "NeuroBenchSynOps", "SynOps", "footprint"),
     "neurons": ("ALIF", "IF", "LI", "LIF", "AdLIF", "CubaLI", "CubaLIF"),
     "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
@@ -56,11 +80,13 @@ __all__ = [
     "ATan",
     "AdLIF",
     "Boxcar",
+    "ConvolutionalLayer",
     "CubaLI",
     "CubaLIF",
     "DigitsDataModule",
     "EnergyLogger",
     "Events",
+    "Flatten",
     "Footprint",
     "Gaussian",
     "IF",
@@ -71,6 +97,7 @@ __all__ = [
     "Latency",
     "LowerBound",
     "MaxOverTime",
+    "MaxPool",
     "MeanOverTime",
     "NeuroBenchSynOps",
     "PopulationUpperBound",
@@ -88,12 +115,14 @@ __all__ = [
     "Study",
     "StudyConfig",
     "SumOfSoftmax",
+    "SumPool",
     "SuperSpike",
     "SynOps",
     "SynOpsBudget",
     "TargetCount",
     "TotalCount",
     "Triangle",
+    "Unflatten",
     "UpperBound",
     "__version__",
     "footprint",

@@ -89,7 +89,8 @@ class LayerRecord(NamedTuple):
 
     ``output`` is [B, T, N], or [B, T, C, *S] behind a convolution. ``spiking`` says that the neurons have a threshold;
     ``binary`` that the output is known to be 0 and 1 only (it is not when a smooth twin stands in for the step). ``bias``
-    [N] (or [C]) is the constant that was added to the input of every step.
+    [N] (or [C]) is the constant that was added to the input of every step. Without ``neurons`` (pooling) there is nothing
+    that has to be updated, only synapses.
     """
 
     name: str
@@ -100,6 +101,7 @@ class LayerRecord(NamedTuple):
     connections: tuple[Connection, ...]
     binary: bool = False
     bias: Tensor | None = None
+    neurons: bool = True
 
 
 class NetworkOutput(NamedTuple):

@@ -1,18 +1,26 @@
 """Layers: modules that own weights and call scan, the networks made of them, and their precision on a chip."""
 
 from .abstract import AbstractLayer, AbstractStage
+from .convolutional_layer import ConvolutionalLayer
+from .pooling import MaxPool, SumPool
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
+from .reshaping import Flatten, Unflatten
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
 __all__ = [
     "AbstractLayer",
     "AbstractStage",
+    "ConvolutionalLayer",
+    "Flatten",
     "IntegerWeights",
+    "MaxPool",
     "Quantization",
     "SpikingLayer",
     "SpikingNetwork",
+    "SumPool",
+    "Unflatten",
     "integer_weights",
     "quantize",
 ]

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -179,10 +179,15 @@ class AbstractLayer(AbstractStage):
         """Whether the output is known to be 0 and 1 only."""
         return isinstance(self.surrogate, AbstractSurrogate)
 
-    def effective(self) -> Effective:
-        """What a call uses; a parametrisation computes a weight each time it is read, so it is read once."""
+    def effective(self, places: int = 1) -> Effective:
+        """What a call uses; a parametrisation computes a weight each time it is read, so it is read once.
+
+        Args:
+            places: neurons that share a time constant: the size of a map.
+        """
         weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
-        coefficients: Coefficients = self.neuron.coefficients(self.learned_values())
+        given = self.neuron.coefficients(self.learned_values())
+        coefficients: Coefficients = {name: _spread(value, places) for name, value in given.items()}
         quantization = self.quantization
         if quantization is None or (self.quantize_mode == "after" and self.training):
             return Effective(*weights, self.neuron, coefficients)
@@ -192,7 +197,9 @@ class AbstractLayer(AbstractStage):
             rounded.w_in.view_as(w_in),
             None if w_rec is None or rounded.w_rec is None else rounded.w_rec.view_as(w_rec),
             rounded.bias,
-            quantization.neuron(self.neuron, rounded.scale),
+            quantization.neuron(self.neuron, _spread(rounded.scale.squeeze(-1), places).unsqueeze(-1))
+            if rounded.scale.ndim
+            else quantization.neuron(self.neuron, rounded.scale),
             quantization.coefficients(coefficients),
         )
 
@@ -204,6 +211,11 @@ class AbstractLayer(AbstractStage):
         if self.quantization is not None:
             parts += [str(self.quantization), f"quantize={self.quantize_mode}"]
         return parts
+
+
+def _spread(value: Any, places: int) -> Any:
+    """One value per map as one per neuron; what is one number for all stays so."""
+    return value.repeat_interleave(places) if places > 1 and isinstance(value, Tensor) and value.ndim else value
 
 
 def raw(module: nn.Module, name: str) -> Tensor:

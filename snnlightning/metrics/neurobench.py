@@ -223,7 +223,8 @@ class NeuroBenchSynOps(Metric):
                     raise unknown_name(kind, name, known)
 
     def _seen(self, record: LayerRecord) -> list[Connection]:
-        return [c for c in record.connections if c.name not in self.unseen]
+        # Pooling, which has no neurons, is no module that NeuroBench looks for.
+        return [c for c in record.connections if record.neurons and c.name not in self.unseen]
 
     def _calls(self, record: LayerRecord) -> list[Calls]:
         """The calls of each module that a record stands for."""

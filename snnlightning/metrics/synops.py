@@ -112,7 +112,7 @@ class SynOps(Metric):
         stored: dict[str, list[Tensor]] = {}
         updates = 0
         for record in records:
-            slots = batch * steps * record.output.shape[2:].numel()
+            slots = batch * steps * record.output.shape[2:].numel() if record.neurons else 0
             updates += slots
             for connection in record.connections:
                 if connection.kind not in _KINDS:
@@ -254,6 +254,8 @@ def _of_connection(connection: Connection, leaving: Tensor, tallies: Tallies) ->
 
 def _of_layer(record: LayerRecord, slots: int, tallies: Tallies) -> list[Tensor]:
     """The row of a layer's neurons, summed over the batch."""
+    if not record.neurons:
+        return [torch.zeros((), dtype=torch.int64, device=record.output.device)] * 6
     active = active_updates(record.connections, record.bias, record.output, tallies)
     none, possible = torch.zeros_like(active), torch.full_like(active, slots)
     if not record.spiking:
