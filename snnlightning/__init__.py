@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .layers import (
         ConvolutionalLayer,
+        DelayedLayer,
         Flatten,
         IntegerWeights,
         MaxPool,
@@ -40,6 +41,7 @@ _HOMES = {
     "events": ("Events",),
     "layers": (
         "ConvolutionalLayer",
+        "DelayedLayer",
         "Flatten",
         "IntegerWeights",
         "MaxPool",
@@ -83,6 +85,7 @@ __all__ = [
     "ConvolutionalLayer",
     "CubaLI",
     "CubaLIF",
+    "DelayedLayer",
     "DigitsDataModule",
     "EnergyLogger",
     "Events",

@@ -12,6 +12,7 @@ __all__ = [
     "Connection",
     "ConnectionKind",
     "Convolution",
+    "Delay",
     "LayerRecord",
     "NetworkOutput",
     "NeuronLike",
@@ -64,15 +65,23 @@ class Convolution(NamedTuple):
     groups: int = 1
 
 
+class Delay(NamedTuple):
+    """How long spikes travel: ``steps`` [N_pre] or [N_post, N_pre], whole; ``past`` [B, D, N_pre] is what was sent in the D steps
+    before the sequence, D >= the longest."""
+
+    steps: Tensor
+    past: Tensor
+
+
 class Connection(NamedTuple):
     """One set of synapses as it was used: what came in, and through which weights.
 
     ``activity`` [B, T, N_pre] is what the presynaptic side sent, ``weight`` [N_post, N_pre] the weights in effect (after
     masks and parametrisations); ``binary`` says that the activity is known to hold spikes only, so nobody needs to look.
     With a ``convolution`` of one to three axes, activity is [B, T, C_in, *S] and weight [C_out, C_in / groups, *K].
-    ``shared``: the same weights are used under this name more than once in a network; their counts add up. Delays change
-    no count: the activity is what was sent, before or after them. It is a list of events when the input came as one;
-    :func:`snnlightning.events.dense` gives the tensor of either.
+    ``shared``: the same weights are used under this name more than once in a network; their counts add up. A ``delay``
+    changes no count of operations: the activity is what was sent, and it says in which step a neuron has input. The activity is
+    a list of events when the input came as one; :func:`snnlightning.events.dense` gives the tensor of either.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Connection(NamedTuple):
     binary: bool
     convolution: Convolution | None = None
     shared: bool = False
+    delay: Delay | None = None
 
 
 class LayerRecord(NamedTuple):

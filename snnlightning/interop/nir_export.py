@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..errors import ConfigurationError
-from ..layers import SpikingLayer, SpikingNetwork
+from ..layers import AbstractStage, SpikingLayer, SpikingNetwork
 from ..neurons import CubaLIF
 from ..surrogates import AbstractSurrogate
 from . import dialects
@@ -61,14 +61,12 @@ def to_nir(net: nn.Module, *, dialect: str | Dialect = "nir") -> Any:
     nir = nir_package()
     reader = dialects.named_dialect(dialect)
     network = _network_of(net)
-    layers = list(network.stages())
+    layers = _plain_layers(network)
     first = layers[0][1]
-    assert isinstance(first, SpikingLayer)
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array([first.in_features])})}
     edges: list[tuple[str, str]] = []
     last = "input"
     for name, layer in layers:
-        assert isinstance(layer, SpikingLayer)
         try:
             if layer.neuron.dt_ms != first.neuron.dt_ms:
                 raise ConfigurationError(
@@ -87,6 +85,20 @@ def to_nir(net: nn.Module, *, dialect: str | Dialect = "nir") -> Any:
         version=__version__, dialect=_about(reader), dt_ms=first.neuron.dt_ms, readout=_readout(network.readout)
     )
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=about)
+
+
+def _plain_layers(network: SpikingNetwork) -> list[tuple[str, SpikingLayer]]:
+    """The layers with their names; anything else in the row is refused."""
+    names = iter(network.names)
+    layers: list[tuple[str, SpikingLayer]] = []
+    for at, module in enumerate(network.layers):
+        name = next(names) if isinstance(module, AbstractStage) else f"layers[{at}]"
+        if not isinstance(module, SpikingLayer):
+            raise ConfigurationError(
+                f"layer {name!r} is a {type(module).__name__}, for which NIR export has no nodes; it writes rows of SpikingLayer."
+            )
+        layers.append((name, module))
+    return layers
 
 
 def _network_of(net: nn.Module) -> SpikingNetwork:

@@ -2,6 +2,7 @@
 
 from .abstract import AbstractLayer, AbstractStage
 from .convolutional_layer import ConvolutionalLayer
+from .delayed_layer import DelayedLayer
 from .pooling import MaxPool, SumPool
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
@@ -13,6 +14,7 @@ __all__ = [
     "AbstractLayer",
     "AbstractStage",
     "ConvolutionalLayer",
+    "DelayedLayer",
     "Flatten",
     "IntegerWeights",
     "MaxPool",

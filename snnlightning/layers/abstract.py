@@ -65,6 +65,9 @@ class AbstractStage(nn.Module, abc.ABC):
             binary: whether x is known to hold spikes only (it does when it is a spiking layer's output).
         """
 
+    def start_epoch(self, epoch: int) -> None:
+        """Set what changes from epoch to epoch (widths of learned delays, sparsity schedules); epoch >= 0."""
+
     @abc.abstractmethod
     def shape_after(self, shape: Shape | None) -> Shape | None:
         """The shape of a step's output for the shape of its input; None where that is not known before data come.

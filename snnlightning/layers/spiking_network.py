@@ -62,13 +62,13 @@ class SpikingNetwork(nn.Module):
                 yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
 
     def forward(
-        self, x: Tensor | Events, states: Sequence[State] | None = None, *, potentials: bool = False
+        self, x: Tensor | Events, states: Sequence[State | None] | None = None, *, potentials: bool = False
     ) -> NetworkOutput:
         """Run all stages over the whole sequence.
 
         Args:
             x: [B, T, N_in] (dense or as events), or what the first stage takes.
-            states: ``out.states`` of an earlier call, or None for zero.
+            states: ``out.states`` of an earlier call, or None for zero; a None among them is zero for that stage.
             potentials: whether the records hold the potentials.
         """
         names = self.names

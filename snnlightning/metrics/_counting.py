@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError
 from ..events import Events, dense, known
-from ..typing import Connection
+from ..typing import Connection, Delay
 
 __all__ = ["Tally", "Tallies", "active_updates", "fan_out", "weights"]
 
@@ -104,7 +104,7 @@ def active_updates(
                 f"{list(output.shape)}; batch and steps must be the same."
             )
         weight = connection.weight.detach()
-        if connection.convolution is None and bool((weight != 0).all()):
+        if connection.convolution is None and connection.delay is None and bool((weight != 0).all()):
             everywhere = everywhere | tally.any_at
         elif weight.numel():
             reached = _reached(connection, tally)
@@ -155,6 +155,8 @@ def _reached(connection: Connection, tally: Tally) -> Tensor:
     weight, slide = connection.weight.detach(), connection.convolution
     sent = (dense(connection.activity).detach() != 0).to(torch.float32)
     there = (weight != 0).to(torch.float32)
+    if connection.delay is not None:
+        return _reached_later(sent, there, connection.delay)
     if slide is None:
         return F.linear(sent, there) > 0
     axes = _axes(connection, sent.shape[2:])
@@ -163,6 +165,17 @@ def _reached(connection: Connection, tally: Tally) -> Tensor:
     )
     out = out.unflatten(0, tally.any_at.shape)
     return out > 0.5  # some convolutions are transforms, and round
+
+
+def _reached_later(sent: Tensor, there: Tensor, delay: Delay) -> Tensor:
+    """Which neurons something arrives at, sent in this sequence or before it: one product per delay that occurs."""
+    past = (delay.past != 0).to(torch.float32)
+    longest, steps = past.shape[1], sent.shape[1]
+    both = torch.cat([past, sent], dim=1)
+    reached = torch.zeros((*sent.shape[:2], there.shape[0]), dtype=torch.bool, device=sent.device)
+    for d in delay.steps.unique().tolist():
+        reached |= F.linear(both[:, longest - d : longest - d + steps], there * (delay.steps == d)) > 0
+    return reached
 
 
 def _tally(activity: Tensor, binary: bool) -> Tally:

@@ -11,8 +11,9 @@ where events_j are the spikes of presynaptic neuron j, summed over time. Every e
     anything else           an analog value: one multiply-accumulate per non-zero weight (``macs``), no synops.
 
 A convolution counts the taps that land inside its output; pooling is a convolution of ones; weights that are used twice
-(``shared``) count twice; a delay changes nothing. An update of a neuron is active when an element that is not zero comes
-through a weight that is not zero, or when the neuron has a bias.
+(``shared``) count twice; with delays an operation counts when its spike is sent, also when it arrives after the last step. An
+update of a neuron is active when an element that is not zero arrives through a weight that is not zero, or when the neuron
+has a bias.
 
 Recurrent synapses count like all others, autapses too, and spikes of the last step count (they are in the state that
 goes to the next call), so that the counts of T1 and T2 steps add up to those of T1 + T2. A weight of zero is no synapse.

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events, dense
 from ..hardware import Counts, Estimate, Network, Profile, estimate
-from ..layers import AbstractLayer, Quantization
+from ..layers import AbstractLayer, AbstractStage, Quantization
 from ..layers import quantize as quantize_network
 from ..learning import BPTT, AbstractRule
 from ..learning._outcome import Objective
@@ -60,7 +60,7 @@ class SpikingModule(L.LightningModule):
         loss: (logits [B, C], target [B]) -> scalar; cross-entropy when None.
         regularizers: penalties on the spikes of the hidden layers (all spiking layers but the last layer).
         learning_rate: of Adam, > 0.
-        weight_decay: of Adam, >= 0; not applied to learned time constants.
+        weight_decay: of Adam, >= 0; not applied to learned time constants and delays.
         learning: how credit is assigned: a rule of :mod:`snnlightning.learning` by name, a mapping with ``rule`` and its
             arguments (``{"rule": "truncated_bptt", "steps": 25}``), or a record. Rules may optimise feedback weights of
             their own, which are saved with the network.
@@ -209,8 +209,12 @@ class SpikingModule(L.LightningModule):
         out: NetworkOutput = self(x)
         return out.logits.softmax(dim=-1)
 
+    def on_train_start(self) -> None:
+        self._start_epoch()  # a fit that goes on within an epoch does not start it again
+
     def on_train_epoch_start(self) -> None:
         self._train_batches = 0
+        self._start_epoch()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the epoch has counted so far goes along: Lightning resumes within an epoch and forgets its metrics."""
@@ -253,13 +257,19 @@ class SpikingModule(L.LightningModule):
         self._log_counts("test")
 
     def configure_optimizers(self) -> Any:
-        decayed = [p for name, p in self.named_parameters() if "log_tau" not in name]
-        constants = [p for name, p in self.named_parameters() if "log_tau" in name]
+        times = ("log_tau", "position")
+        decayed = [p for name, p in self.named_parameters() if not any(time in name for time in times)]
+        constants = [p for name, p in self.named_parameters() if any(time in name for time in times)]
         groups = [
             {"params": decayed, "weight_decay": self.weight_decay},
             {"params": constants, "weight_decay": 0.0},
         ]
         return self.rule.optimizer([group for group in groups if group["params"]], self.learning_rate)
+
+    def _start_epoch(self) -> None:
+        for module in self.network.modules():
+            if isinstance(module, AbstractStage):
+                module.start_epoch(self.current_epoch)
 
     def _train_metrics(self) -> dict[str, Metric]:
         return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
