@@ -6,14 +6,18 @@ A training names its rule by one key, ``learning: bptt`` or ``learning: {rule: f
 from .abstract import AbstractRule
 from .bptt import BPTT
 from .direct_feedback_alignment import DirectFeedbackAlignment
+from .eprop import EProp
 from .feedback_alignment import FeedbackAlignment
 from .local_errors import LocalErrors
+from .rtrl import RTRL
 from .truncated_bptt import TruncatedBPTT
 
 __all__ = [
     "BPTT",
+    "RTRL",
     "AbstractRule",
     "DirectFeedbackAlignment",
+    "EProp",
     "FeedbackAlignment",
     "LocalErrors",
     "TruncatedBPTT",

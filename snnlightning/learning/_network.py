@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +32,7 @@ class LayerLike(Protocol):
     bias: Tensor | None
     backend: str
 
-    def taus_ms(self) -> dict[str, Tensor]: ...
+    def learned_values(self) -> dict[str, Tensor]: ...
 
 
 class NetworkLike(Protocol):
@@ -74,7 +73,8 @@ def _not_plain(layer: nn.Module) -> str | None:
     if not all(hasattr(layer, name) for name in ("neuron", "surrogate", "w_in", "w_rec", "bias")):
         return f"a {type(layer).__name__} has no neuron and weights of its own"
     own = {name for name, _ in layer.named_parameters()}
-    extra = own - PLAIN - {f"log_{name}" for name in layer.neuron.time_constants}  # type: ignore[union-attr]
+    neuron = cast(Any, layer.neuron)
+    extra = own - PLAIN - {f"log_{name}" for name in neuron.time_constants} - set(neuron.gains)
     children = [name for name, _ in layer.named_children()]
     buffers = [name for name, _ in layer.named_buffers()]
     if others := [*sorted(extra), *children, *buffers]:
@@ -85,8 +85,8 @@ def _not_plain(layer: nn.Module) -> str | None:
 
 
 def coefficients_of(layer: LayerLike) -> Coefficients:
-    """The layer's decays, with a graph where time constants are learned."""
-    coefficients: Coefficients = layer.neuron.coefficients(layer.taus_ms())
+    """The layer's decays and gains, with a graph where they are learned."""
+    coefficients: Coefficients = layer.neuron.coefficients(layer.learned_values())
     return coefficients
 
 
@@ -102,11 +102,10 @@ def drive_of(layer: LayerLike, x: Tensor) -> Tensor:
 
 def run_on_drive(layer: LayerLike, drive: Tensor) -> Trace:
     """The layer's dynamics on a drive [B, T, N] that is there already, on the layer's own backend."""
-    identity = torch.eye(drive.shape[-1], dtype=drive.dtype, device=drive.device)
     return scan(
         layer.neuron,
         drive,
-        identity,
+        None,
         layer.w_rec,
         spike=layer.surrogate,
         coefficients=coefficients_of(layer),

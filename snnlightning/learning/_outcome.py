@@ -1,7 +1,7 @@
 """What a rule is given to minimise, and what it hands back: an answer, values to log, and a scalar that holds the gradient."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..typing import LayerRecord, NetworkOutput
 
-__all__ = ["Objective", "Outcome", "Update", "carrying"]
+__all__ = ["Objective", "Outcome", "Update", "carrying", "holding", "of_counts"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,3 +67,31 @@ def carrying(loss: Tensor, parameters: Sequence[Tensor], gradients: Sequence[Ten
     """
     scalar: Tensor = _Carrying.apply(loss.detach(), len(parameters), *parameters, *gradients)
     return scalar
+
+
+def holding(loss: Tensor, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """A scalar with the value of ``loss`` whose ``backward()`` sends each gradient through the graph of its tensor.
+
+    For tensors that are computed from parameters, such as decays from time constants.
+
+    Example:
+        >>> tau = torch.tensor(2.0, requires_grad=True)
+        >>> holding(torch.tensor(7.0), [(1.0 / tau, torch.tensor(8.0))]).backward()
+        >>> tau.grad
+        tensor(-2.)
+    """
+    form = torch.stack([(value * gradient).sum() for value, gradient in pairs]).sum()
+    return loss.detach() + (form - form.detach())
+
+
+def of_counts(objective: Objective, records: Sequence[LayerRecord]) -> tuple[Tensor | None, list[Tensor]]:
+    """The penalty of records that hold spike counts as a sequence of one step, and its gradient by those counts [B, N]."""
+    counts = [r.output.detach().requires_grad_() for r in records]
+    with torch.enable_grad():
+        penalty = objective.penalty([r._replace(output=c) for r, c in zip(records, counts, strict=True)])
+    if penalty is None or not penalty.requires_grad:
+        return (None if penalty is None else penalty.detach()), [torch.zeros_like(c[:, 0]) for c in counts]
+    found = torch.autograd.grad(penalty, counts, allow_unused=True)
+    return penalty.detach(), [
+        torch.zeros_like(c[:, 0]) if g is None else g[:, 0] for c, g in zip(counts, found, strict=True)
+    ]

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..errors import ConfigurationError
 from ..readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
 
-__all__ = ["check_readout", "combined"]
+__all__ = ["check_readout", "combined", "tangent"]
 
 _KNOWN = (LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax)
 
@@ -43,3 +43,26 @@ def combined(readout: object, before: Tensor | None, logits: Tensor, steps: int,
     if before is None or isinstance(readout, LastStep):
         return logits
     return torch.maximum(before, logits) if isinstance(readout, MaxOverTime) else before + logits
+
+
+def tangent(readout: object, before: Tensor, logits: Tensor | None, y: Tensor, tangents: Tensor, total: int) -> Tensor:
+    """d logits of everything up to and with one step, from d y of this step: the derivative of :func:`combined`.
+
+    Args:
+        readout: one that :func:`check_readout` accepted.
+        before: tangents of the logits of the steps before [P, B, C].
+        logits: the logits of the steps before [B, C]; None for the first.
+        y: output of this step [B, C].
+        tangents: of y, [P, B, C].
+        total: steps T of the whole sequence.
+    """
+    if isinstance(readout, MeanOverTime):
+        return before + tangents / total
+    if isinstance(readout, LastStep):
+        return tangents
+    if isinstance(readout, MaxOverTime):
+        return tangents if logits is None else torch.where(y > logits, tangents, before)
+    if isinstance(readout, SumOfSoftmax):
+        p = y.softmax(dim=-1)
+        return before + p * (tangents - (p * tangents).sum(-1, keepdim=True))
+    return before + tangents

@@ -24,6 +24,8 @@ SETTINGS = {
     "feedback_alignment": (PLAIN, {"seed": 1}),
     "direct_feedback_alignment": (PLAIN, {}),
     "local_errors": (PLAIN, {}),
+    "rtrl": (PLAIN, {}),
+    "eprop": (PLAIN, {"feedback": "adaptive"}),
 }
 """What each rule is tried with: arguments of the classifier, arguments of the rule."""
 
