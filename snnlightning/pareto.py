@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .errors import ShapeError
 
-__all__ = ["hypervolume", "non_dominated"]
+__all__ = ["dominance_ranks", "hypervolume", "non_dominated"]
 
 
 def non_dominated(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -35,6 +35,34 @@ def non_dominated(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> ND
         better = (others < points[k]).any(axis=1)
         front[k] = not (no_worse & better).any()
     return front
+
+
+def dominance_ranks(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """The number of the front that each row is on, when fronts are peeled off one after the other; columns are minimised.
+
+    rank 0 is the front, rank 1 the front of what remains without it, and so on. Rows with NaN come behind all others, on a
+    rank of their own.
+
+    Args:
+        values: [n, m], lower is better in every column.
+
+    Returns:
+        [n], one rank per row (not the order that sorts them).
+
+    Source: N. Srinivas and K. Deb 1994, non-dominated sorting.
+
+    Example:
+        >>> dominance_ranks([[5.0, 5.0], [4.0, 4.0], [1.0, 1.0], [3.0, 3.0], [2.0, 2.0]]).tolist()
+        [4, 3, 0, 2, 1]
+    """
+    points = _table(values)
+    ranks = np.full(len(points), -1, dtype=np.int64)
+    rank = 0
+    while (left := np.flatnonzero(ranks < 0)).size:
+        front = non_dominated(points[left])
+        ranks[left[front] if front.any() else left] = rank
+        rank += 1
+    return ranks
 
 
 def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], reference: Sequence[float]) -> float:

@@ -32,7 +32,12 @@ class Progress:
             TextColumn("{task.fields[text]}"),
             console=self.console,
         )
-        self._all = self.bars.add_task("trials", total=config.trials, text="")
+        self._counts_trials = config.policy.counts_trials(config)
+        if self._counts_trials:
+            self._all = self.bars.add_task("trials", total=config.trials, text="")
+        else:
+            self._all = self.bars.add_task("epochs", total=config.budget, text="")
+        self._spent = 0.0
         self._open: dict[int, Any] = {}
         epochs = config.base["trainer"].get("max_epochs")
         self._epochs = epochs if isinstance(epochs, int) and epochs > 0 else None
@@ -55,12 +60,14 @@ class Progress:
         self.console.print(escape(text))
 
     def started(self, config: Mapping[str, Any], directory: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.bars.update(self._all, completed=len(rows))
+        self._spent = float(len(rows)) if self._counts_trials else sum(row["charged"] for row in rows)
+        self.bars.update(self._all, completed=int(self._spent))
         if rows:
             self.note(f"going on with {directory}: {len(rows)} trials are done")
 
     def asked(self, number: int, params: Mapping[str, Any]) -> None:
-        self._open[number] = self.bars.add_task(f"trial {number}", total=self._epochs, text="")
+        if number not in self._open:  # else it goes on
+            self._open[number] = self.bars.add_task(f"trial {number}", total=self._epochs, text="")
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         self.bars.update(self._open[number], completed=epoch + 1, text=self._values(metrics, "val_"))
@@ -69,15 +76,19 @@ class Progress:
         task = self._open.pop(row["number"], None)
         if task is not None:
             self.bars.remove_task(task)
-        self.bars.update(self._all, completed=row["number"] + 1, text=f"{len(front)} on the front")
+        self._spent += 1.0 if self._counts_trials else row["charged"]
+        self.bars.update(self._all, completed=int(self._spent), text=f"{len(front)} on the front")
         self._front = front
         if self._live.is_started:
             self._live.update(Group(self.bars, self._summary()))
             return
         what = self._values(row, "") if row["state"] != "failed" else ""
         text = " ".join(part for part in (row["state"], what, row["reason"]) if part)
+        so_far = (
+            f"/{self.config.trials}" if self._counts_trials else f", {self._spent:.0f}/{self.config.budget:.0f} epochs:"
+        )
         self.console.print(
-            f"trial {row['number'] + 1}/{self.config.trials} {escape(text)} ({row['seconds']:.1f} s)",
+            f"trial {row['number'] + 1}{so_far} {escape(text)} ({row['seconds']:.1f} s)",
             highlight=False,
             soft_wrap=True,
         )

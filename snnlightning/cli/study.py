@@ -32,7 +32,7 @@ def run_study_command(arguments: Sequence[str]) -> int:
     run = commands.add_parser("run", help="search; takes a study up again when DIR holds one")
     run.add_argument("config", type=Path, help="the study's YAML file")
     run.add_argument("--dir", type=Path, help="where everything goes (default: studies/NAME)")
-    run.add_argument("--trials", type=int, help="how many trials in all, instead of the number in CONFIG")
+    run.add_argument("--trials", type=int, help="budget in full trainings, instead of the number in CONFIG")
     run.add_argument(
         "--workers", type=int, help="worker processes (default: one per core; 0: none, run in this process)"
     )

@@ -52,10 +52,13 @@ def failures_table(rows: Sequence[TrialRow]) -> Table:
 def progress_line(config: StudyConfig, rows: Sequence[TrialRow], front: Mapping[str, Any]) -> str:
     """How many trials of each kind there are, and the front's hypervolume."""
     count = {state: sum(row.state == state for row in rows) for state in ("complete", "infeasible", "failed")}
+    of = f" of {config.trials}" if config.policy.counts_trials(config) else ""
     line = (
-        f"trials     {len(rows)} of {config.trials}: {count['complete']} complete, "
+        f"trials     {len(rows)}{of}: {count['complete']} complete, "
         f"{count['infeasible']} infeasible, {count['failed']} failed"
     )
+    if not of:
+        line += f"\nepochs     {sum(row.charged for row in rows):.0f} of {config.budget:.0f}"
     volumes = [f"{kind} {value:.4f}" for kind, value in front["hypervolume"].items() if value is not None]
     return line + (f"\nhypervolume {', '.join(volumes)}" if volumes else "")
 

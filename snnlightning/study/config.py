@@ -2,7 +2,8 @@
 
 name: digits
 seed: 0
-trials: 40
+trials: 40                # the budget: so many full trainings (of max_epochs), however it is spread over networks
+budget_epochs: null       # or the budget in epochs; trainings, failures and sweeps are charged to it
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
 policy: {name: plain}     # what is tried and for how long; a file of snnlightning.study.policies with its arguments
@@ -43,6 +44,7 @@ _REQUIRED = ("name", "objectives", "model", "data", "space")
 _DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "trials": 40,
+    "budget_epochs": None,
     "in_flight": 4,
     "chance_margin": 0.1,
     "policy": {"name": "plain"},
@@ -50,7 +52,9 @@ _DEFAULTS: dict[str, Any] = {
     "trainer": {},
     "start": [],
 }
-_FREE_TO_CHANGE = ("trials",)
+LIGHTNINGS_DEFAULT = 1000
+"""Epochs of a Trainer that was not told."""
+_FREE_TO_CHANGE = ("trials", "budget_epochs")
 """Keys that may differ when a study is taken up again; all others define it."""
 _OWNED = (
     "strategy",
@@ -71,6 +75,7 @@ class StudyConfig:
     name: str
     seed: int
     trials: int
+    budget_epochs: int | None
     in_flight: int
     chance_margin: float
     policy: AbstractPolicy
@@ -143,6 +148,7 @@ class StudyConfig:
             name=resolved["name"],
             seed=_whole("seed", resolved["seed"], 0),
             trials=_whole("trials", resolved["trials"], 1),
+            budget_epochs=_whole_or_none("budget_epochs", resolved["budget_epochs"], 1),
             in_flight=in_flight,
             chance_margin=_fraction("chance_margin", resolved["chance_margin"]),
             policy=policy,
@@ -160,10 +166,25 @@ class StudyConfig:
         priced = (item.profile for item in self.objectives.values() if isinstance(item, AbstractPriced))
         return tuple(dict.fromkeys(priced))
 
+    def costs(self, values: Mapping[str, float]) -> list[float]:
+        """Values of the objectives on their own axes, turned so that lower is better."""
+        return [objective.cost(values[name]) for name, objective in self.objectives.items()]
+
+    @property
+    def max_epochs(self) -> int:
+        """Epochs of a full training, as the configuration has it before anything is drawn."""
+        return int(self.base["trainer"].get("max_epochs", LIGHTNINGS_DEFAULT))
+
+    @property
+    def budget(self) -> float:
+        """What may be spent, in epochs."""
+        return float(self.trials * self.max_epochs if self.budget_epochs is None else self.budget_epochs)
+
     def with_trials(self, trials: int) -> "StudyConfig":
-        """The same study with another number of trials."""
+        """The same study with a budget of another number of trials."""
         trials = _whole("trials", trials, 1)
-        return dataclasses.replace(self, trials=trials, raw={**self.raw, "trials": trials})
+        raw = {**self.raw, "trials": trials, "budget_epochs": None}
+        return dataclasses.replace(self, trials=trials, budget_epochs=None, raw=raw)
 
     def difference(self, other: Mapping[str, Any]) -> str | None:
         """The first key, as a dotted path with both values, in which another study's file defines another study."""
@@ -313,6 +334,10 @@ def _whole(name: str, value: object, at_least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise ConfigurationError(f"{name} is {value!r}; a whole number of at least {at_least} is expected.")
     return value
+
+
+def _whole_or_none(name: str, value: object, at_least: int) -> int | None:
+    return None if value is None else _whole(name, value, at_least)
 
 
 def _fraction(name: str, value: object) -> float:

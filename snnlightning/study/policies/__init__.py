@@ -2,5 +2,6 @@
 
 from .abstract import AbstractPolicy
 from .plain import Plain
+from .scratch import Scratch
 
-__all__ = ["AbstractPolicy", "Plain"]
+__all__ = ["AbstractPolicy", "Plain", "Scratch"]

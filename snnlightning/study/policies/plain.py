@@ -1,27 +1,36 @@
 """Plain: one full training for every point that the sampler draws, as Optuna alone would do it."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from ..archive import Entry
 from ..desk import Desk
 from ..search_study import Record
 from .abstract import AbstractPolicy
 
+if TYPE_CHECKING:
+    from ..config import StudyConfig
+
 __all__ = ["Plain"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plain(AbstractPolicy):
-    """One full training for every point that the sampler draws; the sampler is told all of them. The baseline."""
+    """One full training for every point that the sampler draws; the sampler is told all of them. The baseline.
+
+    Without ``budget_epochs`` it makes exactly ``trials`` trials, whatever the space draws for their ``max_epochs``.
+    """
+
+    def counts_trials(self, config: "StudyConfig") -> bool:
+        return config.budget_epochs is None
 
     def next(self, desk: Desk) -> Entry | None:
-        spent, budget = self.progress(desk)
-        if spent + len(desk.archive.open) >= budget:
+        counted = self.counts_trials(desk.config)
+        if counted and len(desk.archive) >= desk.config.trials:
             return None
         records = [Record(e.number, e.drawn, e.last if e.finished else None, e.sampler) for e in desk.archive]
         number, seed, drawn, notes = self.fresh(desk, "all", records)
         job = self.job(desk, number, seed, drawn)
+        if not counted and self.committed(desk) + job.until_epoch > desk.config.budget:
+            return None
         return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=job, sampler=notes)
-
-    def progress(self, desk: Desk) -> tuple[float, float]:
-        return float(sum(entry.finished for entry in desk.archive)), float(desk.config.trials)
