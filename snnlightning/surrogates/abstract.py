@@ -7,7 +7,7 @@ A surrogate is a frozen record of numbers. It holds no tensor and no state, is a
 import abc
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from torch import Tensor
 from ..errors import ConfigurationError
 from ..units import positive
 
-__all__ = ["AbstractSurrogate"]
+__all__ = ["AbstractSurrogate", "Side"]
+
+Side = Literal["both", "below", "above"]
+"""On which side of threshold a family falls to half its height."""
 
 
 class _Step(torch.autograd.Function):
@@ -49,7 +52,15 @@ class AbstractSurrogate(abc.ABC):
 
     Gradient: h is a surrogate, not the derivative of the forward step. Double backward is refused by autograd.
     NaN: x = NaN gives spike 0 and a NaN gradient.
+
+    What a family is like: ``side``, where the half width is measured (symmetric families: both); ``falls``: h never rises on
+    the way out on that side; ``jumps``: it jumps at the half width; ``signed``: it is negative somewhere.
     """
+
+    side: ClassVar[Side] = "both"
+    falls: ClassVar[bool] = True
+    jumps: ClassVar[bool] = False
+    signed: ClassVar[bool] = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Spikes for x = v - v_th: 1 where x > 0, else 0; same shape and dtype as ``x``."""
@@ -65,6 +76,11 @@ class AbstractSurrogate(abc.ABC):
     @abc.abstractmethod
     def width(self) -> float:
         """Half width at half maximum: h(width) = h(0) / 2 (for a boxcar: where it ends)."""
+
+    @property
+    @abc.abstractmethod
+    def area(self) -> float:
+        """The integral of h; ``inf`` where tails are heavy or h stays, NaN for an h that oscillates for ever."""
 
     @classmethod
     @abc.abstractmethod
@@ -89,6 +105,8 @@ class AbstractSurrogate(abc.ABC):
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
+            if field.type is not float:
+                continue
             name = f"{type(self).__name__}.{field.name}"
             value = float(positive(name, getattr(self, field.name)))
             if not math.isfinite(value):

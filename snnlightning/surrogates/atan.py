@@ -23,6 +23,7 @@ class ATan(AbstractSurrogate):
         alpha: steepness, > 0 (Fang: 2; learned-delay networks: 5).
         scale: factor, > 0; with 1 the area is 1, so height and width are tied.
 
+    Used by: PLIF and SpikingJelly, snnTorch, DCLS delays, Spyx.
     Source: Fang et al. 2021 (PLIF).
 
     Example:
@@ -41,6 +42,10 @@ class ATan(AbstractSurrogate):
     @property
     def width(self) -> float:
         return 2.0 / (math.pi * self.alpha)
+
+    @property
+    def area(self) -> float:
+        return self.scale
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

@@ -1,7 +1,7 @@
 """Boxcar: constant near threshold, zero beyond."""
 
 import dataclasses
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class Boxcar(AbstractSurrogate):
         half_width: where it ends, > 0.
         scale: height, > 0.
 
+    Used by: sparch, DECOLLE, SpikingJelly (Rect), Spyx; wider than any potential it is the straight-through estimator.
     Source: Kaiser, Mostafa & Neftci 2020 (DECOLLE) and Bittar & Garner 2022 with half_width 0.5.
 
     Example:
@@ -33,6 +34,8 @@ class Boxcar(AbstractSurrogate):
     half_width: float = 0.5
     scale: float = 1.0
 
+    jumps: ClassVar[bool] = True
+
     @property
     def height(self) -> float:
         return self.scale
@@ -40,6 +43,10 @@ class Boxcar(AbstractSurrogate):
     @property
     def width(self) -> float:
         return self.half_width
+
+    @property
+    def area(self) -> float:
+        return 2.0 * self.scale * self.half_width
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

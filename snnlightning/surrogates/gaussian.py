@@ -25,6 +25,7 @@ class Gaussian(AbstractSurrogate):
         sigma: standard deviation, > 0 (Yin et al.: 0.5).
         scale: area, > 0.
 
+    Used by: sinabs, SpikingJelly and braintools (Erf), Norse (heavi_erfc).
     Source: Yin, Corradi & Bohté 2021, the central lobe of their multi-Gaussian.
 
     Example:
@@ -43,6 +44,10 @@ class Gaussian(AbstractSurrogate):
     @property
     def width(self) -> float:
         return _HALF * self.sigma
+
+    @property
+    def area(self) -> float:
+        return self.scale
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

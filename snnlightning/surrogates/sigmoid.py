@@ -27,6 +27,7 @@ class Sigmoid(AbstractSurrogate):
         slope: steepness, > 0.
         scale: factor on s (1 - s), > 0.
 
+    Used by: Zenke & Vogels, stork, snnTorch, SpikingJelly; as 1 - tanh² in Norse and Spyx.
     Source: Zenke & Vogels 2021 (their sigma prime); evaluated through ``torch.sigmoid``, finite for every finite x
     (the textbook form k e^(-kx) / (1 + e^(-kx))² is not).
 
@@ -46,6 +47,10 @@ class Sigmoid(AbstractSurrogate):
     @property
     def width(self) -> float:
         return _HALF / self.slope
+
+    @property
+    def area(self) -> float:
+        return self.scale / self.slope
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

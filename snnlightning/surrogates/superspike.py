@@ -23,6 +23,7 @@ class SuperSpike(AbstractSurrogate):
         scale: height at threshold, > 0. ``scale=slope`` is the "asymptotic" form that harms training when the reset is
             attached.
 
+    Used by: SpyTorch, stork, snnTorch (fast_sigmoid), Norse, SpikingJelly (SuperSpike, SoftSign), Spyx, braintools.
     Source: Zenke & Ganguli 2018; Neftci, Mostafa & Zenke 2019, Fig. 3.
 
     Example:
@@ -41,6 +42,10 @@ class SuperSpike(AbstractSurrogate):
     @property
     def width(self) -> float:
         return (math.sqrt(2.0) - 1.0) / self.slope
+
+    @property
+    def area(self) -> float:
+        return 2.0 * self.scale / self.slope
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

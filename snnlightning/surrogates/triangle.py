@@ -23,6 +23,7 @@ class Triangle(AbstractSurrogate):
         gamma: height at threshold, > 0 (LSNN: 0.3).
         slope: one over half the base, > 0.
 
+    Used by: LSNN and e-prop, stork (EsserSpike), Norse, Spyx, SpikingJelly (PiecewiseQuadratic).
     Source: Esser et al. 2016; Bellec et al. 2018 with gamma = 0.3.
 
     Example:
@@ -41,6 +42,10 @@ class Triangle(AbstractSurrogate):
     @property
     def width(self) -> float:
         return 0.5 / self.slope
+
+    @property
+    def area(self) -> float:
+        return self.gamma / self.slope
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:

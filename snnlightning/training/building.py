@@ -1,10 +1,11 @@
 """From the plain values of a configuration to neurons, surrogates, readouts, losses and regularizers."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
 from .. import losses, neurons, readouts, regularizers, surrogates
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, nearest
 from ..naming import build, named
 from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
 from ..readouts import AbstractReadout
@@ -46,15 +47,45 @@ def build_integrator(hidden: AbstractNeuron, tau_out_ms: float | None) -> Abstra
     return LI(**parameters)
 
 
-def build_surrogate(name: str, height: float, width: float) -> AbstractSurrogate:
+def build_surrogate(surrogate: str | Mapping[str, Any], height: float, width: float) -> AbstractSurrogate:
     """A surrogate by name, height at threshold and half width at half maximum.
+
+    Args:
+        surrogate: name of a family, or a mapping with ``family`` and what shapes it beside height and width (``of`` names the
+            family that ``sparse`` cuts off).
+        height: h at threshold, > 0.
+        width: half width at half maximum, > 0.
+
+    Raises:
+        UnknownNameError: no family of this name.
+        ConfigurationError: a shape that the family does not have, or a number out of range.
 
     Example:
         >>> build_surrogate("triangle", height=1.0, width=0.5)
         Triangle(gamma=1.0, slope=1.0)
+        >>> build_surrogate({"family": "sparse", "of": "triangle", "bound": 0.6}, height=1.0, width=0.5)
+        Sparse(surrogate=Triangle(gamma=1.0, slope=1.0), bound=0.6)
     """
-    cls = cast(type[AbstractSurrogate], named("surrogate", surrogates, name))
-    return cls.from_height_width(height=height, width=width)
+    shape: dict[str, Any] = {"family": surrogate} if isinstance(surrogate, str) else dict(surrogate)
+    if "family" not in shape:
+        raise ConfigurationError(
+            f"surrogate is {shape}; a mapping names its family, such as {{'family': 'sparse', 'of': 'triangle'}}."
+        )
+    cls = _family(shape.pop("family"))
+    takes = list(inspect.signature(cls.from_height_width).parameters)[2:]
+    for key in shape:
+        if key not in takes:
+            raise ConfigurationError(
+                f"{cls.__name__} has no shape {key!r};{nearest(key, takes)} It has: {', '.join(takes) or 'none'}. Its size "
+                "comes from surrogate_height and surrogate_width."
+            )
+    if "of" in shape:
+        shape["of"] = _family(shape["of"])
+    return cls.from_height_width(height, width, **shape)
+
+
+def _family(name: str) -> type[AbstractSurrogate]:
+    return cast(type[AbstractSurrogate], named("surrogate", surrogates, name))
 
 
 def build_readout(name: str) -> AbstractReadout:

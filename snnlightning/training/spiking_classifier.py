@@ -34,7 +34,8 @@ class SpikingClassifier(SpikingModule):
         reset: ``subtract`` or ``zero``.
         detach_reset: whether the backward pass ignores the reset.
         ordering: which published discretisation; see :class:`snnlightning.neurons.CubaLIF`.
-        surrogate: file or class name in :mod:`snnlightning.surrogates`.
+        surrogate: file or class name in :mod:`snnlightning.surrogates`, or a mapping with ``family`` and what shapes it beside
+            height and width, such as ``{"family": "multi_gaussian", "share": 0.1}``.
         surrogate_height: h at threshold; comparable between families.
         surrogate_width: half width at half maximum in units of v; comparable between families.
         readout: file or class name in :mod:`snnlightning.readouts`. ``spike_count`` makes the last layer spike; all
@@ -82,7 +83,7 @@ class SpikingClassifier(SpikingModule):
         reset: str = "subtract",
         detach_reset: bool = True,
         ordering: str | None = None,
-        surrogate: str = "superspike",
+        surrogate: str | dict[str, Any] = "superspike",
         surrogate_height: float = 1.0,
         surrogate_width: float = 0.1,
         readout: str = "max_over_time",

@@ -385,7 +385,7 @@ def test_a_note_cannot_name_what_is_outside_the_package():
 class Quiet(AbstractSurrogate):
     """A user's surrogate."""
 
-    height = width = 1.0
+    height = width = area = 1.0
 
     @classmethod
     def from_height_width(cls, height, width):
