@@ -5,20 +5,26 @@ A training names its rule by one key, ``learning: bptt`` or ``learning: {rule: f
 
 from .abstract import AbstractRule
 from .bptt import BPTT
+from .decolle import DECOLLE
 from .direct_feedback_alignment import DirectFeedbackAlignment
 from .eprop import EProp
 from .feedback_alignment import FeedbackAlignment
 from .local_errors import LocalErrors
+from .ottt import OTTT
 from .rtrl import RTRL
+from .superspike import SuperSpikeRule
 from .truncated_bptt import TruncatedBPTT
 
 __all__ = [
     "BPTT",
+    "DECOLLE",
+    "OTTT",
     "RTRL",
     "AbstractRule",
     "DirectFeedbackAlignment",
     "EProp",
     "FeedbackAlignment",
     "LocalErrors",
+    "SuperSpikeRule",
     "TruncatedBPTT",
 ]

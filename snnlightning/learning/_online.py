@@ -14,7 +14,7 @@ from ._network import LayerLike, NetworkLike, drive_of, record
 from ._outcome import Objective, Outcome, holding, of_counts
 from ._readout import combined
 
-__all__ = ["OnlineChain", "error_of"]
+__all__ = ["OnlineChain", "error_of", "zero_state"]
 
 
 class OnlineChain:
@@ -46,7 +46,7 @@ class OnlineChain:
         self.names, self.readout = network.names, cast(AbstractReadout, network.readout)
         self.layers, self.x, self.objective = layers, x, objective
         self.parameters: list[Parameters] = [parameters_in(layer) for layer in layers]
-        self.states: list[State] = [_zero_state(layer, x.shape[0]) for layer in layers]
+        self.states: list[State] = [zero_state(layer, x.shape[0]) for layer in layers]
         self.counts = [torch.zeros_like(state[0]) for state in self.states]
         self.logits: Tensor | None = None
         self.traces: list[Eligibility] = []
@@ -87,6 +87,11 @@ class OnlineChain:
         stages = zip(self.names, self.layers, self.counts, self.states, strict=True)
         return tuple(record(name, layer, c.unsqueeze(1), state) for name, layer, c, state in stages)
 
+    def outcome_of_step(self, loss: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+        """A scalar with the value of ``loss`` whose ``backward()`` gives these gradients [N, M] per layer."""
+        stages = zip(self.layers, self.parameters, gradients, strict=True)
+        return holding(loss, [pair for layer, p, gradient in stages for pair in p.pairs(layer, gradient)])
+
     def outcome(
         self, logits: Tensor, loss: Tensor, gradients: Sequence[Tensor], extra: Iterable[tuple[Tensor, Tensor]] = ()
     ) -> Outcome:
@@ -119,6 +124,7 @@ def error_of(objective: Objective, logits: Tensor, y: Tensor) -> tuple[Tensor, T
     return loss.detach(), error
 
 
-def _zero_state(layer: LayerLike, batch: int) -> State:
+def zero_state(layer: LayerLike, batch: int) -> State:
+    """All variables 0, [B, N] each."""
     names = cast(tuple[str, ...], layer.neuron.state_names)
     return tuple(layer.w_in.new_zeros(batch, layer.w_in.shape[0]) for _ in names)

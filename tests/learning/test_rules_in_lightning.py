@@ -25,6 +25,9 @@ SETTINGS = {
     "direct_feedback_alignment": (PLAIN, {}),
     "local_errors": (PLAIN, {}),
     "rtrl": (PLAIN, {}),
+    "superspike": ({"neuron": "cuba_lif", "readout": "spike_count"}, {"interval_ms": 2.0}),
+    "decolle": (PLAIN, {"burn_in": 2}),
+    "ottt": (PLAIN, {}),
     "eprop": (PLAIN, {"feedback": "adaptive"}),
 }
 """What each rule is tried with: arguments of the classifier, arguments of the rule."""
