@@ -2,6 +2,7 @@
 
 from .abstract import SpikingDataModule, Splits
 from .braille import BrailleDataModule
+from .coincidence import CoincidenceDataModule
 from .digits import DigitsDataModule
 from .fashion_mnist import FashionMNISTDataModule
 from .loading import EpochSampler, EventBatches, EventDataset, ResumableLoader, SequenceDataset, UnpaddedSampler
@@ -15,6 +16,7 @@ from .yin_yang import YinYangDataModule, yin_yang
 __all__ = [
     "SpikingDataModule",
     "BrailleDataModule",
+    "CoincidenceDataModule",
     "DigitsDataModule",
     "FashionMNISTDataModule",
     "MNIST1DDataModule",

@@ -43,7 +43,7 @@ class SpikingLayer(AbstractLayer):
 
     Example:
         >>> from snnlightning.neurons import CubaLIF
-        >>> layer = SpikingLayer(3, 4, neuron=CubaLIF(), surrogate=SuperSpike(), recurrent=True)
+        >>> layer = SpikingLayer(3, 4, neuron=CubaLIF(), recurrent=True)
         >>> spikes, state = layer(torch.zeros(2, 5, 3))
         >>> spikes.shape, [tuple(s.shape) for s in state]
         (torch.Size([2, 5, 4]), [(2, 4), (2, 4)])

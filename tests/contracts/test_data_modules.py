@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from snnlightning import data
 from snnlightning.data import (
     BrailleDataModule,
+    CoincidenceDataModule,
     DigitsDataModule,
     EpochSampler,
     EventDataset,
@@ -69,6 +70,7 @@ def make(event_file, files):
     """A small data module of a class: ``make(cls, seed=1, batch_size=7)``."""
     small = {
         BrailleDataModule: {"path": files["braille"], "verify": False},
+        CoincidenceDataModule: {"samples_per_class": 30, "batch_size": 16},
         DigitsDataModule: {},
         FashionMNISTDataModule: {"path": files["images"], "verify": False, "steps": 12, "tau_steps": 5.0},
         MNIST1DDataModule: {"path": files["mnist1d"], "verify": False},

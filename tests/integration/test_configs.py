@@ -48,8 +48,10 @@ def spoken_digits(tmp_path):
 
 
 EXPERIMENTS = {
+    "coincidence_delays": lambda tmp_path: ["--data.init_args.samples_per_class=20"],
     "digits": lambda tmp_path: [],
     "digits_by_parts": lambda tmp_path: [],
+    "digits_convolutional": lambda tmp_path: [],
     "randman": lambda tmp_path: ["--data.init_args.samples_per_class=20", "--data.init_args.modes=50"],
     "spoken_digits": spoken_digits,
 }
