@@ -1,6 +1,7 @@
 """What published experiments need and the package does not offer: controls, and the tutorials' own detours."""
 
 import dataclasses
+import math
 from typing import Any, Self
 
 import torch
@@ -25,7 +26,11 @@ class Constant(AbstractSurrogate):
 
     @property
     def width(self) -> float:
-        return float("inf")
+        return math.inf
+
+    @property
+    def area(self) -> float:
+        return math.inf
 
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:
@@ -48,6 +53,10 @@ class NoGradient(AbstractSurrogate):
 
     @property
     def width(self) -> float:
+        return 0.0
+
+    @property
+    def area(self) -> float:
         return 0.0
 
     @classmethod
