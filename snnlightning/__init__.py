@@ -108,6 +108,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _FOLDERS = (
     *_HOMES,
+    "distributions",
     "errors",
     "hardware",
     "initializers",

@@ -95,7 +95,7 @@ def scan(
         raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
     state = _check_state(neuron, state, like, x.shape[0], features)
     given = neuron.coefficients() if coefficients is None else coefficients
-    if coefficients is not None and (lacking := neuron.coefficients().keys() - coefficients.keys()):
+    if coefficients is not None and (lacking := set(neuron.coefficient_names) - coefficients.keys()):
         raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {name} needs.")
     decays = {key: _check_coefficient(key, value, features, like) for key, value in given.items()}
     if backend != "reference" and _choose(backend, neuron, x, like, spike, w_rec) == "numba":

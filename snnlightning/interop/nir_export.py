@@ -158,15 +158,16 @@ def _neuron_node(nir: Any, layer: SpikingLayer, reader: Dialect) -> Any:
             "its surrogate is a function that need not be the step in the forward pass; export with a surrogate of "
             "snnlightning.surrogates in its place."
         )
-    learned = layer.neuron.time_constants if layer.neuron.learn_tau != "none" else ()
-    logs = {f"log_{name}": cast(Tensor, getattr(layer, f"log_{name}")) for name in learned}
-    node = node_of(layer.neuron, taus_in_effect(layer.neuron, logs, layer.out_features), layer.out_features, reader)
+    neuron = layer.settled_neuron()
+    names = [neuron.parameter_name(name) for name in neuron.learned]
+    learned = {name: cast(Tensor, getattr(layer, name)) for name in names}
+    node = node_of(neuron, taus_in_effect(neuron, learned, layer.out_features), layer.out_features, reader)
     if not hasattr(nir, node.type):
         raise ConfigurationError(f"nir {nir.version} has no {node.type} node; install nir 1.0.5 or newer.")
     about = note(
-        neuron=described(layer.neuron),
+        neuron=described(neuron),
         surrogate=None if layer.surrogate is None else described(layer.surrogate),
-        learned={name: log.detach().cpu().tolist() for name, log in logs.items()},
+        learned={name: log.detach().cpu().tolist() for name, log in learned.items()},
     )
     cls = getattr(nir, node.type)
     known = cls.__dataclass_fields__  # v_reset came with nir 1.0.6

@@ -82,14 +82,14 @@ def node_of(neuron: AbstractNeuron, taus_ms: Mapping[str, Array], size: int, dia
     return node
 
 
-def taus_in_effect(neuron: AbstractNeuron, logs: Mapping[str, Tensor], size: int) -> dict[str, Array]:
-    """Time constants in ms by field name, each [N] in float64: exp of the learned parameters ``log_*``, else the record's.
+def taus_in_effect(neuron: AbstractNeuron, parameters: Mapping[str, Tensor], size: int) -> dict[str, Array]:
+    """Time constants in ms by field name, each [N] in float64: of the learned parameters, by their names, or the record's.
 
     On the CPU in the parameters' own precision, so that export and import compute the same numbers.
     """
     return {
         name: np.broadcast_to(
-            logs[f"log_{name}"].detach().cpu().exp().double().numpy()
+            neuron.from_parameter(name, parameters[neuron.parameter_name(name)].detach().cpu()).double().numpy()
             if neuron.learn_tau != "none"
             else np.asarray(getattr(neuron, name), dtype=np.float64),
             (size,),
@@ -213,8 +213,8 @@ def _if_r(neuron: AbstractNeuron, size: int, dialect: Dialect) -> Array:
     return np.full(size, 1.0 if dialect.if_gain == "one" else 1.0 / dialect.step(neuron.dt_ms))
 
 
-def _threshold_fields(v_th: float, scale: Array) -> dict[str, Array]:
-    return {"v_threshold": v_th * scale, "v_reset": np.zeros_like(scale)}
+def _threshold_fields(v_th: Any, scale: Array) -> dict[str, Array]:
+    return {"v_threshold": np.asarray(v_th, dtype=np.float64) * scale, "v_reset": np.zeros_like(scale)}
 
 
 def _unscaled(fields: dict[str, Array], scale: Array, spikes: bool, dialect: Dialect) -> dict[str, Array]:
@@ -294,15 +294,11 @@ def _tau_ms(where: str, field: str, tau_s: Array, dt_ms: float, dialect: Dialect
     return number, leak(taus, dt_ms)
 
 
-def _threshold(where: str, values: Array) -> float:
-    if (values != values[0]).any():
-        raise ConfigurationError(
-            f"{where} has thresholds between {_range(values)}; a layer here has one for all its neurons. Divide each "
-            "neuron's incoming weights and bias by its threshold, and set the thresholds to 1: the spikes are the same."
-        )
-    if not values[0] > 0:
-        raise ConfigurationError(f"{where} has v_threshold = {values[0]:g}; it must be greater than 0.")
-    return float(values[0])
+def _threshold(where: str, values: Array) -> Any:
+    """One number when all are the same."""
+    if not (values > 0).all():
+        raise ConfigurationError(f"{where} has v_threshold = {_range(values)}; it must be greater than 0.")
+    return float(values[0]) if (values == values[0]).all() else tuple(float(value) for value in values)
 
 
 def numbers(where: str, value: Any, size: int) -> NDArray[np.float64]:

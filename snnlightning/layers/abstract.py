@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
 from ..initializers import AbstractInitializer, ScaledNormal
@@ -113,28 +114,30 @@ class AbstractLayer(AbstractStage):
             raise ConfigurationError(f"{type(neuron).__name__} has no threshold and does not spike; leave out {what}.")
         self.neuron = neuron
         self.surrogate = (surrogate or SuperSpike()) if neuron.spiking else None
-        self.recurrent, self.backend = recurrent, backend
+        self.recurrent, self.backend, self.channels = recurrent, backend, channels
         self.initializer = initializer or ScaledNormal()
         self.rec_initializer = rec_initializer or self.initializer
         self.set_quantization(quantization, quantize)
-        for name in (*neuron.time_constants, *neuron.gains):
+        for name in neuron.constants:
             value = getattr(neuron, name)
             if isinstance(value, tuple) and len(value) != channels:
                 what = "time constants" if name in neuron.time_constants else "numbers"
                 raise ShapeError(f"{name} lists {len(value)} {what} for a layer of {channels} neurons.")
         for name in neuron.learned:
             shape = (channels,) if neuron.learning(name) == "per_neuron" else ()
-            self.register_parameter(self._parameter_name(name), nn.Parameter(torch.empty(shape)))
+            self.register_parameter(neuron.parameter_name(name), nn.Parameter(torch.empty(shape)))
+        for name in neuron.drawn:
+            self.register_buffer(name, torch.empty(channels))
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew, and set bias and time constants to their start."""
+        """Draw the weights anew, then what comes from a distribution, and set bias and learned constants to their start."""
         self.initializer(raw(self, "w_in"))
         if self.w_rec is not None:
             self.rec_initializer(raw(self, "w_rec"))
         with torch.no_grad():
             if self.bias is not None:
                 self.bias.zero_()
-            for name in self.neuron.learned:
+            for name in self.neuron.constants:
                 self._start(name)
 
     def set_quantization(self, quantization: Quantization | None, mode: QuantizeMode = "aware") -> None:
@@ -149,28 +152,47 @@ class AbstractLayer(AbstractStage):
 
     def learned_values(self) -> dict[str, Tensor]:
         """The learned time constants in ms and the learned gains, by field name; empty when none of them is learned."""
-        found = {}
-        for name in self.neuron.learned:
-            parameter = cast(Tensor, getattr(self, self._parameter_name(name)))
-            found[name] = torch.exp(parameter) if name in self.neuron.time_constants else parameter
-        return found
+        return {name: self._value(name) for name in self.neuron.learned}
+
+    def values(self) -> dict[str, Tensor]:
+        """What the layer holds of its neuron's constants, by field name: learned or drawn, [] or [N] each."""
+        return {name: self._value(name) for name in (*self.neuron.learned, *self.neuron.drawn)}
 
     def taus_ms(self) -> dict[str, Tensor]:
-        """The learned time constants in ms, by field name; empty when none is learned."""
-        return {name: value for name, value in self.learned_values().items() if name in self.neuron.time_constants}
+        """The time constants in ms that the layer holds, by field name; empty when none is learned or drawn."""
+        return {name: value for name, value in self.values().items() if name in self.neuron.time_constants}
 
-    def _parameter_name(self, name: str) -> str:
-        return f"log_{name}" if name in self.neuron.time_constants else name
+    def settled_neuron(self) -> AbstractNeuron:
+        """The neuron's record with the numbers in effect in place of what was drawn, and of learned gains and thresholds."""
+        neuron = self.neuron
+        names = (
+            name
+            for name in (*neuron.learned, *neuron.drawn)
+            if name not in neuron.time_constants or isinstance(getattr(neuron, name), AbstractDistribution)
+        )
+        return neuron.with_values({name: self._value(name) for name in names})
+
+    def _value(self, name: str) -> Tensor:
+        if name in self.neuron.drawn:
+            return cast(Tensor, getattr(self, name))
+        return self.neuron.from_parameter(name, cast(Tensor, getattr(self, self.neuron.parameter_name(name))))
 
     def _start(self, name: str) -> None:
-        """Set a learned parameter to what the record says."""
-        value = torch.tensor(getattr(self.neuron, name), dtype=torch.float64)
-        parameter = cast(Tensor, getattr(self, self._parameter_name(name)))
-        if name in self.neuron.time_constants:
-            if value.isinf().any():
-                raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
-            value = value.log()
-        parameter.copy_(value.expand_as(parameter))
+        """Set what the layer holds of a constant to what the record says, drawn where that is a distribution."""
+        neuron, given = self.neuron, getattr(self.neuron, name)
+        held = name in neuron.drawn or name in neuron.learned
+        if not held:
+            return
+        if isinstance(given, AbstractDistribution):
+            limits = neuron.limits(name)
+            value = given.draw(self.channels)
+            value = value if limits is None else value.clamp(*limits)
+        else:
+            value = torch.tensor(given, dtype=torch.float64)
+        if name in neuron.learned:
+            value, name = neuron.to_parameter(name, value), neuron.parameter_name(name)
+        into = cast(Tensor, getattr(self, name))
+        into.copy_(value.expand_as(into))
 
     def forward(self, x: Tensor | Events, state: State | None = None) -> tuple[Tensor, State]:
         """x [B, T, N_in], dense or as events, and a state (or None: zero) to output [B, T, N] and the state after the last step."""
@@ -189,7 +211,7 @@ class AbstractLayer(AbstractStage):
             places: neurons that share a time constant: the size of a map.
         """
         weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
-        given = self.neuron.coefficients(self.learned_values())
+        given = self.neuron.coefficients(self.values())
         coefficients: Coefficients = {name: _spread(value, places) for name, value in given.items()}
         quantization = self.quantization
         if quantization is None or (self.quantize_mode == "after" and self.training):

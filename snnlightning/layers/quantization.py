@@ -254,6 +254,10 @@ class FixedPoint:
     def state_names(self) -> tuple[str, ...]:
         return self.inner.state_names
 
+    @property
+    def coefficient_names(self) -> tuple[str, ...]:
+        return self.inner.coefficient_names
+
     def coefficients(self) -> dict[str, float | Tensor]:
         return self.inner.coefficients()
 

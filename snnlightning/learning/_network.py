@@ -32,7 +32,7 @@ class LayerLike(Protocol):
     bias: Tensor | None
     backend: str
 
-    def learned_values(self) -> dict[str, Tensor]: ...
+    def values(self) -> dict[str, Tensor]: ...
 
 
 class NetworkLike(Protocol):
@@ -69,14 +69,15 @@ def layers_of(network: object, rule: str) -> list[LayerLike]:
     return [cast(LayerLike, layer) for layer in layers]
 
 
-def _not_plain(layer: nn.Module) -> str | None:
+def _not_plain(layer: Any) -> str | None:
     if not all(hasattr(layer, name) for name in ("neuron", "surrogate", "w_in", "w_rec", "bias")):
         return f"a {type(layer).__name__} has no neuron and weights of its own"
     own = {name for name, _ in layer.named_parameters()}
     neuron = cast(Any, layer.neuron)
-    extra = own - PLAIN - {f"log_{name}" for name in neuron.time_constants} - set(neuron.gains)
+    extra = own - PLAIN - {neuron.parameter_name(name) for name in neuron.learned}
+    drawn = set(neuron.drawn)
     children = [name for name, _ in layer.named_children()]
-    buffers = [name for name, _ in layer.named_buffers()]
+    buffers = [name for name, _ in layer.named_buffers() if name not in drawn]
     if others := [*sorted(extra), *children, *buffers]:
         return f"it has more than weights and a neuron ({', '.join(others)})"
     if getattr(layer, "quantization", None) is not None and getattr(layer, "quantize_mode", "") == "aware":
@@ -86,7 +87,7 @@ def _not_plain(layer: nn.Module) -> str | None:
 
 def coefficients_of(layer: LayerLike) -> Coefficients:
     """The layer's decays and gains, with a graph where they are learned."""
-    coefficients: Coefficients = layer.neuron.coefficients(layer.learned_values())
+    coefficients: Coefficients = layer.neuron.coefficients(layer.values())
     return coefficients
 
 

@@ -9,21 +9,39 @@ then T2 steps equals running T1 + T2.
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from numbers import Real
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor
 
+from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError
 from ..typing import Coefficients, Reset, SpikeFunction, State, Trace
 from ..units import decay_from_tau, positive
+from ._constants import (
+    Bounds,
+    Gain,
+    TimeConstant,
+    between,
+    checked_bounds,
+    decay_name,
+    gain,
+    place_between,
+    time_constant,
+)
 
-__all__ = ["AbstractIntegrator", "AbstractNeuron", "AbstractSpikingNeuron", "Gain", "LearnTau", "TimeConstant"]
+__all__ = [
+    "AbstractIntegrator",
+    "AbstractNeuron",
+    "AbstractSpikingNeuron",
+    "Bounds",
+    "Gain",
+    "LearnTau",
+    "TimeConstant",
+]
 
-TimeConstant = float | Sequence[float]
-Gain = float | Sequence[float]
 LearnTau = Literal["none", "shared", "per_neuron"]
 
 
@@ -33,12 +51,18 @@ class AbstractNeuron(abc.ABC):
 
     Args:
         dt_ms: time step in ms, > 0.
-        learn_tau: whether a layer trains the time constants: not at all, one per layer, or one per neuron. They are
-            trained as log(tau), so that tau stays positive and every decay stays in (0, 1).
+        learn_tau: whether a layer trains the time constants: not at all, one per layer, or one per neuron. Without bounds
+            a layer trains p = log(tau) and takes tau = exp(p), kept in [dt / 50, 10⁶ dt], so that every decay is in (0, 1).
+        bounds: least and greatest value by field name, ``{"tau_mem_ms": (5.0, 25.0)}``. A learned field never leaves them:
+            a layer trains the p of tau = low (high / low)^σ(p) (time constants), or of x = low + (high - low) σ(p) (gains
+            and thresholds), with σ the logistic function; every p, also an infinite one, has a value within them and a
+            gradient that is no NaN. A start on a bound begins a thousandth of the range inside, where the gradient is not 0.
+            A fixed value has to lie within them, and draws of a distribution are clipped to them.
     """
 
     dt_ms: float = 1.0
     learn_tau: LearnTau = "none"
+    bounds: Bounds = ()
 
     spiking: ClassVar[bool]
     time_constants: ClassVar[tuple[str, ...]] = ()
@@ -50,18 +74,16 @@ class AbstractNeuron(abc.ABC):
         if not math.isfinite(positive(f"{type(self).__name__}.dt_ms", self.dt_ms)):
             raise ConfigurationError(f"{type(self).__name__}.dt_ms is {self.dt_ms}; a finite time step is expected.")
         for name in self.time_constants:
-            tau = _time_constant(f"{type(self).__name__}.{name}", getattr(self, name))
+            tau = time_constant(f"{type(self).__name__}.{name}", getattr(self, name))
             object.__setattr__(self, name, tau)
         for name in self.gains:
-            object.__setattr__(self, name, _gain(f"{type(self).__name__}.{name}", getattr(self, name)))
+            object.__setattr__(self, name, gain(f"{type(self).__name__}.{name}", getattr(self, name)))
         one_of(self, "learn_tau", ("none", "shared", "per_neuron"))
         if self.learn_tau != "none" and not self.time_constants:
             raise ConfigurationError(f"{type(self).__name__} has no time constant to learn; use learn_tau='none'.")
-        if self.learn_tau == "shared" and any(isinstance(getattr(self, name), tuple) for name in self.time_constants):
-            raise ConfigurationError(
-                "learn_tau='shared' trains one time constant for the layer, and a list of them was given; "
-                "use learn_tau='per_neuron'."
-            )
+        self._one_for_all("learn_tau", self.time_constants, "time constant")
+        bounds = checked_bounds(self, self.bounds, self.bounded_fields, self._positive)
+        object.__setattr__(self, "bounds", bounds)
 
     @property
     @abc.abstractmethod
@@ -69,13 +91,66 @@ class AbstractNeuron(abc.ABC):
         """The variables a state consists of, in order; each is [B, N]."""
 
     def learning(self, name: str) -> LearnTau:
-        """Whether a layer trains this field, one of ``time_constants`` or ``gains``: not, one for all, or per neuron."""
+        """Whether a layer trains this field, one of ``constants``: not, one for all, or per neuron."""
         return self.learn_tau if name in self.time_constants else "none"
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """Names of the fields that may differ between neurons and may be learned."""
+        return (*self.time_constants, *self.gains)
 
     @property
     def learned(self) -> tuple[str, ...]:
         """Names of the fields that a layer trains."""
-        return tuple(name for name in (*self.time_constants, *self.gains) if self.learning(name) != "none")
+        return tuple(name for name in self.constants if self.learning(name) != "none")
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the fields that a layer draws from a distribution and does not train."""
+        return tuple(
+            name
+            for name in self.constants
+            if isinstance(getattr(self, name), AbstractDistribution) and self.learning(name) == "none"
+        )
+
+    def limits(self, name: str) -> tuple[float, float] | None:
+        """What ``bounds`` says of this field, or None."""
+        return next(((low, high) for field, low, high in self._bounded if field == name), None)
+
+    def parameter_name(self, name: str) -> str:
+        """What the trained number behind a learned field is called: ``log_tau_mem_ms``, ``logit_tau_mem_ms``, or ``a``."""
+        if self.limits(name) is not None:
+            return f"logit_{name}"
+        return f"log_{name}" if name in self.time_constants else name
+
+    def from_parameter(self, name: str, parameter: Tensor) -> Tensor:
+        """The value of a learned field from the number that is trained; see ``bounds`` for the formula."""
+        geometric, limits = name in self.time_constants, self.limits(name)
+        if limits is not None:
+            return between(*limits, parameter, geometric=geometric)
+        low, high = self._free
+        return torch.exp(parameter.clamp(math.log(low), math.log(high))) if geometric else parameter
+
+    def to_parameter(self, name: str, value: Tensor) -> Tensor:
+        """The number to train for a field that starts at ``value``.
+
+        Raises:
+            ConfigurationError: a time constant without bounds that is infinite, or far from the time step.
+        """
+        geometric, limits = name in self.time_constants, self.limits(name)
+        if limits is not None:
+            return place_between(*limits, value, geometric=geometric)
+        if not geometric:
+            return value
+        if value.isinf().any():
+            raise ConfigurationError(f"{name} is infinite and cannot be learned; use learn_tau='none'.")
+        low, high = self._free
+        if ((value < low) | (value > high)).any():
+            raise ConfigurationError(
+                f"{name} starts at {value.min():g} to {value.max():g} with dt_ms={self.dt_ms:g}; one that is learned has to lie "
+                "between dt_ms / 50 and 10^6 dt_ms, where decays are neither 0 nor 1."
+            )
+        return value.log()
 
     @abc.abstractmethod
     def run(
@@ -100,19 +175,61 @@ class AbstractNeuron(abc.ABC):
             ``{"decay_mem": ..., ...}``: a float where the record has a number, a float64 tensor [N] where it has a list.
         """
         found: dict[str, float | Tensor] = {}
-        for name in self.time_constants:
-            tau = (values or {}).get(name, getattr(self, name))
-            key = "decay_" + name.removeprefix("tau_").removesuffix("_ms")
-            if isinstance(tau, Tensor):
-                found[key] = torch.exp(-self.dt_ms / tau)
-            elif isinstance(tau, tuple):
-                found[key] = torch.tensor([decay_from_tau(t, self.dt_ms) for t in tau], dtype=torch.float64)
+        for name in self.constants:
+            value = (values or {}).get(name, getattr(self, name))
+            if isinstance(value, AbstractDistribution):
+                raise ConfigurationError(
+                    f"{type(self).__name__}.{name} is {value}, from which a layer draws; to run the record by itself, use "
+                    "one of numbers, such as neuron.with_values(...)."
+                )
+            if name not in self.time_constants:
+                found[name] = torch.tensor(value, dtype=torch.float64) if isinstance(value, tuple) else value
+            elif isinstance(value, Tensor):
+                found[decay_name(name)] = torch.exp(-self.dt_ms / value)
+            elif isinstance(value, tuple):
+                decays = [decay_from_tau(tau, self.dt_ms) for tau in value]
+                found[decay_name(name)] = torch.tensor(decays, dtype=torch.float64)
             else:
-                found[key] = decay_from_tau(tau, self.dt_ms)
-        for name in self.gains:
-            gain = (values or {}).get(name, getattr(self, name))
-            found[name] = torch.tensor(gain, dtype=torch.float64) if isinstance(gain, tuple) else gain
+                found[decay_name(name)] = decay_from_tau(value, self.dt_ms)
         return found
+
+    @property
+    def coefficient_names(self) -> tuple[str, ...]:
+        """The keys of ``coefficients()``."""
+        return tuple(decay_name(name) if name in self.time_constants else name for name in self.constants)
+
+    def with_values(self, values: Mapping[str, Tensor]) -> Self:
+        """The same record with these numbers in place of what they were drawn from, [] or [N] each."""
+        numbers: dict[str, Any] = {name: value.detach().cpu().tolist() for name, value in values.items()}
+        return dataclasses.replace(self, **numbers)
+
+    @property
+    def _free(self) -> tuple[float, float]:
+        """Between which learned time constants without bounds are kept."""
+        return self.dt_ms / 50.0, self.dt_ms * 1e6
+
+    @property
+    def _bounded(self) -> tuple[tuple[str, float, float], ...]:
+        return cast(tuple[tuple[str, float, float], ...], self.bounds)
+
+    def _one_for_all(self, option: str, names: tuple[str, ...], what: str) -> None:
+        """A field that is trained as one number for the layer is given as one."""
+        several = any(isinstance(getattr(self, name), tuple | AbstractDistribution) for name in names)
+        if getattr(self, option) == "shared" and several:
+            raise ConfigurationError(
+                f"{option}='shared' trains one {what} for the layer, and a list or a distribution of them was given; "
+                f"use {option}='per_neuron'."
+            )
+
+    @property
+    def bounded_fields(self) -> tuple[str, ...]:
+        """Names of the fields that ``bounds`` may name."""
+        return (*self.time_constants, *self.gains)
+
+    @property
+    def _positive(self) -> tuple[str, ...]:
+        """Fields that are greater than 0."""
+        return self.time_constants
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,7 +237,7 @@ class AbstractSpikingNeuron(AbstractNeuron):
     """Parameters that all neurons with a threshold share.
 
     Args:
-        v_th: threshold, > 0; a neuron spikes where v > v_th, strictly.
+        v_th: threshold, > 0; a neuron spikes where v > v_th, strictly. A number, or one per neuron.
         reset: what a spike does to the potential: subtract v_th, or set it to zero.
         detach_reset: whether the backward pass ignores the reset. Detached by default: with a large surrogate the
             attached reset makes the threshold repelling (Zenke & Vogels 2021).
@@ -129,22 +246,44 @@ class AbstractSpikingNeuron(AbstractNeuron):
             that spiked at n is silent, with a surrogate derivative of 0, up to and including n + R, so that its shortest
             interval is R + 1 steps; its potential goes on integrating (Bellec et al. 2020). The state then ends in one
             more variable, ``refractory``: how many steps are left.
+        learn_v_th: whether a layer trains the threshold: not at all, one per layer, or one per neuron; give it ``bounds``, so
+            that it stays above 0.
     """
 
-    v_th: float = 1.0
+    v_th: Gain = 1.0
     reset: Reset = "subtract"
     detach_reset: bool = True
     detach_recurrent: bool = False
     refractory_ms: float = 0.0
+    learn_v_th: LearnTau = "none"
 
     spiking: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        self._check_threshold()
         super().__post_init__()
         self._check_refractory()
-        if not math.isfinite(positive(f"{type(self).__name__}.v_th", self.v_th)):
-            raise ConfigurationError(f"{type(self).__name__}.v_th is {self.v_th}; a finite threshold is expected.")
         one_of(self, "reset", ("subtract", "zero"))
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        own = self.learn_v_th != "none" or not isinstance(self.v_th, float)
+        return (
+            *self.time_constants,
+            *self.gains,
+            *(("v_th",) if own else ()),
+        )  # torch.compile has no super().constants
+
+    @property
+    def bounded_fields(self) -> tuple[str, ...]:
+        return (*super().bounded_fields, "v_th")
+
+    @property
+    def _positive(self) -> tuple[str, ...]:
+        return (*super()._positive, "v_th")
+
+    def learning(self, name: str) -> LearnTau:
+        return self.learn_v_th if name == "v_th" else super().learning(name)
 
     @property
     @abc.abstractmethod
@@ -168,7 +307,11 @@ class AbstractSpikingNeuron(AbstractNeuron):
 
     def threshold(self, state: State, coefficients: Coefficients) -> float | Tensor:
         """What v has to exceed for a spike: v_th, or what a neuron of changing threshold has in its place, [B, N]."""
-        return self.v_th
+        return self.base_threshold(coefficients)
+
+    def base_threshold(self, coefficients: Coefficients) -> float | Tensor:
+        """v_th: the record's number, or [N] where each neuron has its own, or [] where one is learned."""
+        return coefficients["v_th"] if "v_th" in coefficients else cast(float, self.v_th)
 
     def above_threshold(self, state: State, coefficients: Coefficients) -> Tensor:
         """What the spike function is given, positive where the neuron spikes: v - threshold, in the neuron's own unit."""
@@ -205,10 +348,27 @@ class AbstractSpikingNeuron(AbstractNeuron):
             return drive
         return drive + (z.detach() if self.detach_recurrent else z) @ w_rec_t
 
-    def after_reset(self, v: Tensor, z: Tensor) -> Tensor:
+    def after_reset(self, v: Tensor, z: Tensor, coefficients: Coefficients) -> Tensor:
         """v - z v_th (subtract) or v (1 - z) (zero), z detached when asked."""
         z = z.detach() if self.detach_reset else z
-        return v - z * self.v_th if self.reset == "subtract" else v * (1.0 - z)
+        return v - z * self.base_threshold(coefficients) if self.reset == "subtract" else v * (1.0 - z)
+
+    def _check_threshold(self) -> None:
+        name = f"{type(self).__name__}.v_th"
+        one_of(self, "learn_v_th", ("none", "shared", "per_neuron"))
+        value = time_constant(name, self.v_th, "a threshold")
+        numbers = value if isinstance(value, tuple) else () if isinstance(value, AbstractDistribution) else (value,)
+        if math.inf in numbers:
+            raise ConfigurationError(f"{name} is inf; a finite threshold is expected.")
+        object.__setattr__(self, "v_th", value)
+        self._one_for_all("learn_v_th", ("v_th",), "threshold")
+        bounds = self.bounds
+        bounded = "v_th" in bounds if isinstance(bounds, Mapping) else any(row[0] == "v_th" for row in bounds)
+        if self.learn_v_th != "none" and not bounded:
+            raise ConfigurationError(
+                f"{type(self).__name__}.learn_v_th is {self.learn_v_th!r} without bounds, and a threshold must stay above 0; "
+                "give bounds={'v_th': (0.5, 1.5)}, for example."
+            )
 
     def _check_refractory(self) -> None:
         name, value = f"{type(self).__name__}.refractory_ms", cast(object, self.refractory_ms)
@@ -251,35 +411,6 @@ class AbstractIntegrator(AbstractNeuron):
 
 def _stack(steps: list[Tensor], drive: Tensor) -> Tensor:
     return torch.stack(steps, dim=-2) if steps else torch.zeros_like(drive)
-
-
-def _time_constant(name: str, value: object) -> float | tuple[float, ...]:
-    """A positive number, or a tuple of them."""
-    found = _numbers(name, value, "a time constant in ms")
-    for tau in found if isinstance(found, tuple) else (found,):
-        positive(name, tau)
-    return found
-
-
-def _gain(name: str, value: object) -> float | tuple[float, ...]:
-    """A finite number, or a tuple of them."""
-    found = _numbers(name, value, "a number")
-    for gain in found if isinstance(found, tuple) else (found,):
-        if not math.isfinite(gain):
-            raise ConfigurationError(f"{name} is {gain}; a finite number is expected.")
-    return found
-
-
-def _numbers(name: str, value: object, what: str) -> float | tuple[float, ...]:
-    """A number, or a tuple of them from any sequence, array or tensor of one dimension."""
-    listed = value.tolist() if hasattr(value, "tolist") else value
-    values = tuple(listed) if isinstance(listed, list | tuple) else (listed,)
-    for number in values:
-        if isinstance(number, bool) or not isinstance(number, Real):
-            raise ConfigurationError(f"{name} is {value!r}; {what}, or a list with one per neuron, is expected.")
-    if not values:
-        raise ConfigurationError(f"{name} is empty; give one number, or one per neuron.")
-    return tuple(float(number) for number in values) if isinstance(listed, list | tuple) else float(values[0])
 
 
 def one_of(record: object, name: str, allowed: tuple[str, ...]) -> None:

@@ -5,7 +5,6 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from ..errors import ConfigurationError
 from ..typing import Coefficients, Reset, State
 from ..units import positive
 from .abstract import AbstractSpikingNeuron, Gain, LearnTau, TimeConstant, one_of
@@ -61,25 +60,21 @@ class AdLIF(AbstractSpikingNeuron):
         positive("AdLIF.q", self.q)
         one_of(self, "form", ("symplectic", "euler_forward", "radlif"))
         one_of(self, "learn_gains", ("none", "shared", "per_neuron"))
-        if self.learn_gains == "shared" and any(isinstance(getattr(self, name), tuple) for name in self.gains):
-            raise ConfigurationError(
-                "learn_gains='shared' trains one number for the layer, and a list of them was given; "
-                "use learn_gains='per_neuron'."
-            )
+        self._one_for_all("learn_gains", self.gains, "number")
 
     @property
     def variables(self) -> tuple[str, ...]:
         return ("w", "v")
 
     def learning(self, name: str) -> LearnTau:
-        return self.learn_gains if name in self.gains else self.learn_tau
+        return self.learn_gains if name in self.gains else super().learning(name)
 
     def update(
         self, state: State, drive: Tensor, z: Tensor, w_rec_t: Tensor | None, coefficients: Coefficients
     ) -> State:
         w, v = state
         decay_mem, decay_adapt = coefficients["decay_mem"], coefficients["decay_adapt"]
-        u = self.after_reset(v, z)
+        u = self.after_reset(v, z, coefficients)
         if self.form == "radlif":
             w_next = decay_adapt * w + (coefficients["a"] * v + coefficients["b"] * z)
         else:

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError
 from ..typing import Coefficients, State
 from .abstract import AbstractSpikingNeuron, Gain, TimeConstant, one_of
@@ -54,11 +55,14 @@ class ALIF(AbstractSpikingNeuron):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        betas = self.beta if isinstance(self.beta, tuple) else (self.beta,)
-        if min(betas) < 0.0:
-            raise ConfigurationError(
-                f"ALIF.beta is {min(betas)}; it must not be negative: the threshold stays above 0."
-            )
+        beta = self.beta
+        least = (
+            beta.support[0]
+            if isinstance(beta, AbstractDistribution)
+            else min(beta if isinstance(beta, tuple) else (beta,))
+        )
+        if least < 0.0:
+            raise ConfigurationError(f"ALIF.beta is {least}; it must not be negative: the threshold stays above 0.")
         one_of(self, "form", ("lsnn", "yin", "eprop"))
         one_of(self, "surrogate_argument", ("published", "difference", "relative", "baseline"))
 
@@ -67,7 +71,7 @@ class ALIF(AbstractSpikingNeuron):
         return ("a", "v")
 
     def threshold(self, state: State, coefficients: Coefficients) -> Tensor:
-        return self.v_th + coefficients["beta"] * state[0]
+        return self.base_threshold(coefficients) + coefficients["beta"] * state[0]
 
     def above_threshold(self, state: State, coefficients: Coefficients) -> Tensor:
         threshold = self.threshold(state, coefficients)
@@ -76,7 +80,7 @@ class ALIF(AbstractSpikingNeuron):
         return (
             difference
             if argument == "difference"
-            else difference / (threshold if argument == "relative" else self.v_th)
+            else difference / (threshold if argument == "relative" else self.base_threshold(coefficients))
         )
 
     def update(
@@ -91,6 +95,6 @@ class ALIF(AbstractSpikingNeuron):
             a_next = decay_adapt * a + (1.0 - decay_adapt) * z
             v_next = decay_mem * v + (1.0 - decay_mem) * current
         if self.form == "eprop" or self.reset == "zero":
-            return a_next, self.after_reset(v_next, z)
+            return a_next, self.after_reset(v_next, z, coefficients)
         crossed = self.threshold((a_next, v) if self.form == "yin" else state, coefficients)
         return a_next, v_next - (z.detach() if self.detach_reset else z) * crossed

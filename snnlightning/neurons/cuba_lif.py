@@ -60,5 +60,5 @@ class CubaLIF(AbstractSpikingNeuron):
         sent = state[2] if self.ordering == "spytorch" else z
         current = (1.0 - decay_mem) * i if self.ordering == "stork" else i
         i_next = decay_syn * i + self.arriving(drive, sent, w_rec_t)
-        v_next = self.after_reset(decay_mem * v + current, z)
+        v_next = self.after_reset(decay_mem * v + current, z, coefficients)
         return (i_next, v_next, z) if self.ordering == "spytorch" else (i_next, v_next)

@@ -31,4 +31,4 @@ class IF(AbstractSpikingNeuron):
         self, state: State, drive: Tensor, z: Tensor, w_rec_t: Tensor | None, coefficients: Coefficients
     ) -> State:
         (v,) = state
-        return (self.after_reset(v + self.arriving(drive, z, w_rec_t), z),)
+        return (self.after_reset(v + self.arriving(drive, z, w_rec_t), z, coefficients),)

@@ -51,4 +51,4 @@ class LIF(AbstractSpikingNeuron):
         current = self.arriving(drive, z, w_rec_t)
         if self.ordering == "stork":
             current = (1.0 - decay_mem) * current
-        return (self.after_reset(decay_mem * v + current, z),)
+        return (self.after_reset(decay_mem * v + current, z, coefficients),)

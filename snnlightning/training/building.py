@@ -1,10 +1,12 @@
 """From the plain values of a configuration to neurons, surrogates, readouts, losses and regularizers."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .. import losses, neurons, readouts, regularizers, surrogates
+from .. import distributions, losses, neurons, readouts, regularizers, surrogates
+from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError, nearest
 from ..naming import build, named
 from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
@@ -13,11 +15,34 @@ from ..regularizers import AbstractRegularizer
 from ..surrogates import AbstractSurrogate
 from .spiking_module import Loss
 
-__all__ = ["build_integrator", "build_loss", "build_neuron", "build_readout", "build_regularizers", "build_surrogate"]
+__all__ = [
+    "build_constant",
+    "build_integrator",
+    "build_loss",
+    "build_neuron",
+    "build_readout",
+    "build_regularizers",
+    "build_surrogate",
+]
+
+
+def build_constant(value: Any) -> Any:
+    """A distribution from its name and arguments, ``{"distribution": "gamma", "mean": 20.0}``; other values stay as they are.
+
+    Example:
+        >>> build_constant({"distribution": "uniform", "low": 5.0, "high": 25.0}), build_constant(10.0)
+        (Uniform(low=5.0, high=25.0), 10.0)
+    """
+    if not isinstance(value, Mapping) or "distribution" not in value:
+        return value
+    arguments = {key: argument for key, argument in value.items() if key != "distribution"}
+    return build(named("distribution", distributions, value["distribution"]), arguments)
 
 
 def build_neuron(name: str, **parameters: Any) -> AbstractNeuron:
     """A spiking neuron by name; parameters that are None stay at the neuron's own default.
+
+    A constant may be a number, a list with one per neuron, or a distribution as ``build_constant`` takes it.
 
     Raises:
         UnknownNameError: no neuron of this name.
@@ -32,19 +57,29 @@ def build_neuron(name: str, **parameters: Any) -> AbstractNeuron:
         raise ConfigurationError(
             f"{cls.__name__} has no threshold; hidden layers need a neuron that spikes, such as cuba_lif."
         )
-    return cast(AbstractNeuron, build(cls, {key: value for key, value in parameters.items() if value is not None}))
+    given = {key: build_constant(value) for key, value in parameters.items() if value is not None}
+    return cast(AbstractNeuron, build(cls, given))
 
 
 def build_integrator(hidden: AbstractNeuron, tau_out_ms: float | None) -> AbstractNeuron:
-    """The leaky readout that belongs to a hidden neuron: with a synaptic current where that has one, same ordering."""
+    """The leaky readout that belongs to a hidden neuron: with a synaptic current where that has one, same ordering.
+
+    Every class is read with the same time constants: the mean of those that are listed, the centre of those that are drawn.
+    """
     ordering = "stork" if getattr(hidden, "ordering", "seed") == "stork" else "seed"
-    tau_mem = tau_out_ms if tau_out_ms is not None else getattr(hidden, "tau_mem_ms", None)
+    tau_mem = tau_out_ms if tau_out_ms is not None else _one_of(getattr(hidden, "tau_mem_ms", None))
     parameters: dict[str, Any] = {"dt_ms": hidden.dt_ms, "ordering": ordering}
     if tau_mem is not None:
         parameters["tau_mem_ms"] = tau_mem
     if isinstance(hidden, CubaLIF):
-        return CubaLI(tau_syn_ms=hidden.tau_syn_ms, **parameters)
+        return CubaLI(tau_syn_ms=_one_of(hidden.tau_syn_ms), **parameters)
     return LI(**parameters)
+
+
+def _one_of(constant: Any) -> Any:
+    if isinstance(constant, AbstractDistribution):
+        return constant.centre
+    return math.fsum(constant) / len(constant) if isinstance(constant, tuple) else constant
 
 
 def build_surrogate(surrogate: str | Mapping[str, Any], height: float, width: float) -> AbstractSurrogate:

@@ -27,10 +27,13 @@ class SpikingClassifier(SpikingModule):
         recurrent: whether hidden layers are recurrent.
         bias: whether hidden layers have a bias.
         dt_ms: time step of the data in ms.
-        tau_mem_ms: membrane time constant of the hidden neurons in ms (not for ``integrate_fire``).
-        tau_syn_ms: synaptic time constant of the hidden neurons in ms (only for neurons with a synaptic current).
+        tau_mem_ms: membrane time constant of the hidden neurons in ms (not for ``integrate_fire``): a number, or a distribution
+            of :mod:`snnlightning.distributions` as a mapping, ``{"distribution": "gamma", "mean": 20.0, "shape": 3.0}``.
+        tau_syn_ms: the same of the synapse (only for neurons with a synaptic current).
         learn_tau: ``none``, ``shared`` or ``per_neuron``: whether the hidden time constants are trained.
-        v_th: threshold.
+        neuron_options: every other field of the hidden neuron by name, such as ``{"refractory_ms": 2.0}``, ``{"tau_adapt_ms":
+            200.0, "a": 0.5}`` of an ``ad_lif``, or ``{"bounds": {"tau_mem_ms": [5.0, 25.0]}}``.
+        v_th: threshold; a number, or a distribution.
         reset: ``subtract`` or ``zero``.
         detach_reset: whether the backward pass ignores the reset.
         ordering: which published discretisation; see :class:`snnlightning.neurons.CubaLIF`.
@@ -76,10 +79,11 @@ class SpikingClassifier(SpikingModule):
         recurrent: bool = True,
         bias: bool = False,
         dt_ms: float = 1.0,
-        tau_mem_ms: float | None = None,
-        tau_syn_ms: float | None = None,
+        tau_mem_ms: float | dict[str, Any] | None = None,
+        tau_syn_ms: float | dict[str, Any] | None = None,
         learn_tau: str = "none",
-        v_th: float = 1.0,
+        neuron_options: dict[str, Any] | None = None,
+        v_th: float | dict[str, Any] = 1.0,
         reset: str = "subtract",
         detach_reset: bool = True,
         ordering: str | None = None,
@@ -100,17 +104,22 @@ class SpikingClassifier(SpikingModule):
     ) -> None:
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
-        hidden = build_neuron(
-            neuron,
-            dt_ms=dt_ms,
-            tau_mem_ms=tau_mem_ms,
-            tau_syn_ms=tau_syn_ms,
-            learn_tau=learn_tau,
-            v_th=v_th,
-            reset=reset,
-            detach_reset=detach_reset,
-            ordering=ordering,
-        )
+        named = {
+            "dt_ms": dt_ms,
+            "tau_mem_ms": tau_mem_ms,
+            "tau_syn_ms": tau_syn_ms,
+            "learn_tau": learn_tau,
+            "v_th": v_th,
+            "reset": reset,
+            "detach_reset": detach_reset,
+            "ordering": ordering,
+        }
+        options = neuron_options or {}
+        if twice := sorted(named.keys() & options.keys()):
+            raise ConfigurationError(
+                f"neuron_options names {', '.join(twice)}, which is an argument of its own; set that."
+            )
+        hidden = build_neuron(neuron, **named, **options)
         step = build_surrogate(surrogate, surrogate_height, surrogate_width)
         read = build_readout(readout)
         counted = isinstance(read, SpikeCount)

@@ -36,6 +36,9 @@ __all__ = ["SpikingModule"]
 Loss = AbstractLoss | Callable[[Tensor, Tensor], Tensor]
 Stage = Literal["train", "val", "test"]
 
+_UNDECAYED = ("log_", "logit_", "position")
+"""How parameters begin whose 0 is a value like any other: log of a time constant, place between two bounds, delay."""
+
 
 class Shape(NamedTuple):
     """What pricing needs to know of a network beside its counts; ``network`` is the reason when it cannot be placed."""
@@ -257,9 +260,9 @@ class SpikingModule(L.LightningModule):
         self._log_counts("test")
 
     def configure_optimizers(self) -> Any:
-        times = ("log_tau", "position")
-        decayed = [p for name, p in self.named_parameters() if not any(time in name for time in times)]
-        constants = [p for name, p in self.named_parameters() if any(time in name for time in times)]
+        named = [(name.removesuffix(".original").rpartition(".")[2], p) for name, p in self.named_parameters()]
+        decayed = [p for name, p in named if not name.startswith(_UNDECAYED)]
+        constants = [p for name, p in named if name.startswith(_UNDECAYED)]
         groups = [
             {"params": decayed, "weight_decay": self.weight_decay},
             {"params": constants, "weight_decay": 0.0},

@@ -20,6 +20,7 @@ FLOORS = (
     ("errors",),
     ("events",),
     ("typing", "units", "naming"),
+    ("distributions",),
     ("scan", "neurons", "surrogates", "encoders", "readouts", "losses", "regularizers", "initializers", "pareto"),
     ("learning",),
     ("layers", "metrics", "hardware"),

@@ -127,6 +127,11 @@ def test_loops_are_read_as_subgraphs_and_flattened_and_their_bias_joins_the_laye
         assert layer.recurrent
 
 
+def test_thresholds_that_differ_within_a_layer_are_read_as_a_list():
+    layer = only_layer(chain(nir.Linear(W), lif(v_threshold=np.array([1.0, 2.0, 1.0]))))
+    assert layer.neuron.v_th == (1.0, 2.0, 1.0)
+
+
 def test_a_delay_of_one_step_in_the_loop_is_spytorchs_ordering():
     edges = [("input", "lif"), ("lif", "delay"), ("delay", "w_rec"), ("w_rec", "lif"), ("lif", "output")]
     lost, lost_syn = -math.expm1(-1.0 / 20.0), -math.expm1(-1.0 / 5.0)
@@ -207,7 +212,6 @@ CONV = nir.Conv1d(input_shape=5, weight=np.ones((1, 1, 3)), stride=1, padding=0,
         (chain, "the input goes to the output without neurons"),
         (lambda: chain(nir.Linear(W), lif(v_leak=np.array([0.0, 0.5, 0.0]))), "'lif_1' .LIF. has v_leak = 0 and 0.5; the"),
         (lambda: chain(nir.Linear(W), lif(v_reset=-ONES)), "'lif_1' .LIF. has v_reset = -1; the neurons here have no reset pot"),
-        (lambda: chain(nir.Linear(W), lif(v_threshold=np.array([1.0, 2.0, 1.0]))), "thresholds between 1 and 2; .* Divide each"),
         (lambda: chain(nir.Linear(W), lif(v_threshold=ZERO)), "has v_threshold = 0; it must be greater than 0"),
         (lambda: chain(nir.Linear(W), lif(tau=-ONES)), "has tau = -1 s; a time constant is greater than 0"),
         (lambda: chain(nir.Linear(W), lif(tau=np.inf * ONES)), "has an infinite tau; write the node as IF"),

@@ -12,7 +12,7 @@ __all__ = ["reason_against"]
 _DTYPES = (torch.float32, torch.float64)
 
 
-def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
+def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFunction | None) -> str | None:  # noqa: PLR0911
     """None, or why this neuron with these weights and this spike function has no kernel.
 
     Args:
@@ -26,6 +26,8 @@ def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFu
         return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
     if getattr(neuron, "refractory_ms", 0.0) > 0.0:
         return f"{name} has a refractory period, and the kernels have none"
+    if neuron.spiking and "v_th" in neuron.coefficient_names:
+        return f"{name} has thresholds that are listed, drawn or learned, and the kernels have one that is fixed"
     if w_in.device.type != "cpu":
         return f"the weights are on {w_in.device.type}, and the kernels run on the CPU"
     if w_in.dtype not in _DTYPES:
