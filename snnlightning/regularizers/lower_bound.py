@@ -5,17 +5,18 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["LowerBound"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LowerBound(AbstractRegularizer):
+class LowerBound(AbstractCountRegularizer):
     """strength * < max(0, bound - zeta_bi)^power >_bi.
 
     Gradient: -power strength max(0, bound - zeta)^(power-1) / (B N); a silent neuron gets one wherever the surrogate is
     not zero at its potential.
+    Independent of the batch size. R3.
     Source: Zenke & Vogels 2021; stork LowerBoundL2 (strength 100, bound 1e-3).
 
     Args:

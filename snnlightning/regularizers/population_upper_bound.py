@@ -5,13 +5,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["PopulationUpperBound"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PopulationUpperBound(AbstractRegularizer):
+class PopulationUpperBound(AbstractCountRegularizer):
     """strength * < max(0, < zeta_bi >_i - bound)^power >_b.
 
     Source: Zenke & Vogels 2021; stork UpperBoundL2 over the population.

@@ -4,13 +4,13 @@ import dataclasses
 
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["SquaredCount"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SquaredCount(AbstractRegularizer):
+class SquaredCount(AbstractCountRegularizer):
     """strength * < (< zeta_bi >_b)² >_i.
 
     Source: SpyTorch tutorial 3 (L2). Differs: SpyTorch squares the sum over the batch, so its strength is ours / B².

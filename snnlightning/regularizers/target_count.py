@@ -4,13 +4,13 @@ import dataclasses
 
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["TargetCount"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TargetCount(AbstractRegularizer):
+class TargetCount(AbstractCountRegularizer):
     """strength * < |zeta_bi - target|^power >_bi.
 
     Source: stork, its Activity regularizer.

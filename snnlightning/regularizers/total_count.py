@@ -4,13 +4,13 @@ import dataclasses
 
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["TotalCount"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TotalCount(AbstractRegularizer):
+class TotalCount(AbstractCountRegularizer):
     """strength * < sum_i zeta_bi >_b.
 
     Source: SpyTorch tutorial 3 (L1). Differs: SpyTorch sums over the batch, so its strength is ours / B.

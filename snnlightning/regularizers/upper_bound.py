@@ -5,13 +5,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from .abstract import AbstractRegularizer
+from .abstract import AbstractCountRegularizer
 
 __all__ = ["UpperBound"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class UpperBound(AbstractRegularizer):
+class UpperBound(AbstractCountRegularizer):
     """strength * < max(0, zeta_bi - bound)^power >_bi.
 
     Source: stork UpperBoundL2 per neuron.

@@ -133,7 +133,7 @@ def build_loss(name: str) -> Loss:
     return cast(Loss, named("loss", losses, name)())
 
 
-def build_regularizers(parameters: Mapping[str, Mapping[str, float]]) -> list[AbstractRegularizer]:
+def build_regularizers(parameters: Mapping[str, Mapping[str, Any]]) -> list[AbstractRegularizer]:
     """Regularizers by name, each with its arguments; one whose strength is 0 is left out.
 
     Example:

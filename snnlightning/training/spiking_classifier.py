@@ -93,7 +93,7 @@ class SpikingClassifier(SpikingModule):
         readout: str = "max_over_time",
         tau_out_ms: float | None = None,
         loss: str = "cross_entropy",
-        regularizers: dict[str, dict[str, float]] | None = None,
+        regularizers: dict[str, dict[str, Any]] | None = None,
         init_gain: float = 1.0,
         init_gain_rec: float = 0.5,
         learning_rate: float = 1e-3,

@@ -115,6 +115,7 @@ class SpikingModule(L.LightningModule):
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
         self.regularizers = tuple(regularizers)
+        self._reads_potentials = _need_potentials(self.regularizers, self.rule)
         self.learning_rate = positive("learning_rate", learning_rate)
         self.weight_decay = weight_decay
         self.counts: dict[str, SynOpsCounts] = {}
@@ -129,16 +130,18 @@ class SpikingModule(L.LightningModule):
 
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
+        if self.training and self._reads_potentials:
+            out: NetworkOutput = self.network(x, potentials=True)
+            return out
         return self.rule.run(self.network, x)
 
     def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
-        """The sum of all regularizers over the hidden layers, as strong as this epoch has them; None without any."""
+        """The sum of all regularizers, as strong as this epoch has them; None without any."""
         terms = [
-            factor * regularizer(record.output.flatten(2))
+            factor * term
             for regularizer in self.regularizers
             if (factor := regularizer.factor(self.current_epoch)) > 0.0
-            for record in records[:-1]
-            if record.spiking
+            and (term := regularizer.of_records(records)) is not None
         ]
         return torch.stack(terms).sum() if terms else None
 
@@ -343,6 +346,16 @@ class SpikingModule(L.LightningModule):
         self.finish_counts(stage)
         # Every process computed the same numbers, so the mean over processes is the number itself.
         self.log_dict(self.counted(stage), sync_dist=True)
+
+
+def _need_potentials(regularizers: Sequence[AbstractRegularizer], rule: AbstractRule) -> bool:
+    """Whether training has to keep the potentials; refused for rules that do not hand them out."""
+    reading = [type(regularizer).__name__ for regularizer in regularizers if regularizer.reads_potentials]
+    if reading and not isinstance(rule, BPTT):
+        raise ConfigurationError(
+            f"{reading[0]} reads potentials, which {type(rule).__name__} does not keep; use learning='bptt', or drop it."
+        )
+    return bool(reading)
 
 
 def _widths(layers: Sequence[AbstractLayer]) -> tuple[int | None, int | None]:
