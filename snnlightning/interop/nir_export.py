@@ -97,6 +97,11 @@ def _plain_layers(network: SpikingNetwork) -> list[tuple[str, SpikingLayer]]:
             raise ConfigurationError(
                 f"layer {name!r} is a {type(module).__name__}, for which NIR export has no nodes; it writes rows of SpikingLayer."
             )
+        if module.norm is not None:
+            raise ConfigurationError(
+                f"layer {name!r} has a {type(module.norm).__name__}, for which NIR has no node; export fold(network), whose weights "
+                "have it in them (BatchNorm only)."
+            )
         layers.append((name, module))
     return layers
 

@@ -3,6 +3,9 @@
 from .abstract import AbstractLayer, AbstractStage
 from .convolutional_layer import ConvolutionalLayer
 from .delayed_layer import DelayedLayer
+from .dropout import Dropout
+from .folding import fold
+from .normalization import AbstractNorm, BatchNorm, LayerNorm
 from .pooling import MaxPool, SumPool
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
@@ -12,17 +15,22 @@ from .spiking_network import SpikingNetwork
 
 __all__ = [
     "AbstractLayer",
+    "AbstractNorm",
     "AbstractStage",
+    "BatchNorm",
     "ConvolutionalLayer",
     "DelayedLayer",
+    "Dropout",
     "Flatten",
     "IntegerWeights",
+    "LayerNorm",
     "MaxPool",
     "Quantization",
     "SpikingLayer",
     "SpikingNetwork",
     "SumPool",
     "Unflatten",
+    "fold",
     "integer_weights",
     "quantize",
 ]

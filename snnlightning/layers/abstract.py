@@ -6,16 +6,18 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError, ShapeError
-from ..events import Events
+from ..events import Events, dense
 from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS
 from ..surrogates import AbstractSurrogate, SuperSpike
 from ..typing import Coefficients, ConnectionKind, LayerRecord, NeuronLike, SpikeFunction, State
+from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
 
 __all__ = ["AbstractLayer", "AbstractStage", "Effective", "Initializer", "Shape"]
@@ -85,6 +87,7 @@ class AbstractLayer(AbstractStage):
         neuron, surrogate, recurrent, backend, quantization, quantize: as :class:`SpikingLayer` has them.
         channels: how many neurons have time constants of their own: N, or the channels of a convolution.
         initializer, rec_initializer: fill the weights.
+        norm: normalises the drive w_in x + bias, before recurrent input is added; None for none.
     """
 
     w_in: Tensor
@@ -103,6 +106,7 @@ class AbstractLayer(AbstractStage):
         rec_initializer: Initializer | None,
         quantization: Quantization | None,
         quantize: QuantizeMode,
+        norm: AbstractNorm | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(neuron, AbstractNeuron):
@@ -117,6 +121,11 @@ class AbstractLayer(AbstractStage):
         self.recurrent, self.backend, self.channels = recurrent, backend, channels
         self.initializer = initializer or ScaledNormal()
         self.rec_initializer = rec_initializer or self.initializer
+        if norm is not None and (not isinstance(norm, AbstractNorm) or norm.features != channels):
+            raise ConfigurationError(
+                f"norm is {norm!r}; one of {channels} features, such as BatchNorm({channels}), is expected."
+            )
+        self.norm = norm
         self.set_quantization(quantization, quantize)
         for name in neuron.constants:
             value = getattr(neuron, name)
@@ -204,19 +213,38 @@ class AbstractLayer(AbstractStage):
         """Whether the output is known to be 0 and 1 only."""
         return isinstance(self.surrogate, AbstractSurrogate)
 
+    @property
+    def live_norm(self) -> AbstractNorm | None:
+        """The normalisation, where it depends on the input and is not part of the weights."""
+        return self.norm if self.norm is not None and self.norm.folded() is None else None
+
+    def normalised_weights(self) -> tuple[Tensor, Tensor | None]:
+        """``w_in`` and ``bias`` with a normalisation that does not depend on the input multiplied in."""
+        folded = None if self.norm is None else self.norm.folded()
+        if folded is None:
+            return self.w_in, self.bias
+        scale, shift = folded
+        w_in = scale.view(-1, *[1] * (self.w_in.ndim - 1)) * self.w_in
+        return w_in, shift if self.bias is None else scale * self.bias + shift
+
     def effective(self, places: int = 1) -> Effective:
         """What a call uses; a parametrisation computes a weight each time it is read, so it is read once.
 
         Args:
             places: neurons that share a time constant: the size of a map.
         """
-        weights: tuple[Tensor, Tensor | None, Tensor | None] = (self.w_in, self.w_rec, self.bias)
+        w_in, bias = self.normalised_weights()
+        w_rec = self.w_rec
         given = self.neuron.coefficients(self.values())
         coefficients: Coefficients = {name: _spread(value, places) for name, value in given.items()}
         quantization = self.quantization
         if quantization is None or (self.quantize_mode == "after" and self.training):
-            return Effective(*weights, self.neuron, coefficients)
-        w_in, w_rec, bias = weights
+            return Effective(w_in, w_rec, bias, self.neuron, coefficients)
+        if self.live_norm is not None:
+            raise ConfigurationError(
+                f"a {type(self.live_norm).__name__} that depends on the input comes between the weights and the neurons, so the "
+                "weights have no grid of their own; train BatchNorm with quantize='after', or fold(network) first."
+            )
         rounded = quantization.rounded(w_in.flatten(1), None if w_rec is None else w_rec.flatten(1), bias)
         return Effective(
             rounded.w_in.view_as(w_in),
@@ -241,6 +269,17 @@ class AbstractLayer(AbstractStage):
 def _spread(value: Any, places: int) -> Any:
     """One value per map as one per neuron; what is one number for all stays so."""
     return value.repeat_interleave(places) if places > 1 and isinstance(value, Tensor) and value.ndim else value
+
+
+def drive_of(x: Tensor | Events, w_in: Tensor, bias: Tensor | None) -> Tensor:
+    """w_in x + bias [B, T, N] in the precision of the weights, for what comes between them and the neurons.
+
+    Raises:
+        ShapeError: x and w_in that do not fit.
+    """
+    if x.ndim != 3 or x.shape[2] != w_in.shape[1]:
+        raise ShapeError(f"x is {list(x.shape)}; [B, T, N_in] with N_in = {w_in.shape[1]} is expected.")
+    return F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
 
 
 def raw(module: nn.Module, name: str) -> Tensor:

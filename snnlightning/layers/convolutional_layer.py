@@ -13,6 +13,7 @@ from ..surrogates import AbstractSurrogate
 from ..typing import Connection, ConnectionKind, Convolution, LayerRecord, NeuronLike, SpikeFunction, State
 from .abstract import AbstractLayer, Initializer, Shape
 from .convolution import RecurrentConvolution, convolve, per_axis, sizes_after
+from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
 
 __all__ = ["ConvolutionalLayer"]
@@ -33,8 +34,8 @@ class ConvolutionalLayer(AbstractLayer):
         in_channels: C_in >= 1.
         out_channels: C_out >= 1.
         kernel_size: K, one number per axis; its length decides how many axes there are.
-        neuron, surrogate, bias, backend, initializer, rec_initializer, quantization, quantize: as :class:`SpikingLayer`
-            has them; a kernel's fan-in is C_in / groups prod(K).
+        neuron, surrogate, bias, backend, initializer, rec_initializer, quantization, quantize, norm: as
+            :class:`SpikingLayer` has them (``norm`` of C_out features); a kernel's fan-in is C_in / groups prod(K).
         stride: one number, or one per axis, >= 1.
         padding: zeros at both borders, >= 0; or ``same``: as many as keep the size (odd kernels, stride 1).
         dilation: >= 1.
@@ -75,6 +76,7 @@ class ConvolutionalLayer(AbstractLayer):
         rec_initializer: Initializer | None = None,
         quantization: Quantization | None = None,
         quantize: QuantizeMode = "aware",
+        norm: AbstractNorm | None = None,
     ) -> None:
         kernel, self_slide = _sliding(kernel_size, stride, padding, dilation, groups)
         per_axis("in_channels, out_channels, groups", (in_channels, out_channels, groups), 3, 1)
@@ -92,6 +94,7 @@ class ConvolutionalLayer(AbstractLayer):
             rec_initializer=rec_initializer,
             quantization=quantization,
             quantize=quantize,
+            norm=norm,
         )
         self.in_channels, self.out_channels, self.kernel_size, self.slide = (
             in_channels,
@@ -128,7 +131,10 @@ class ConvolutionalLayer(AbstractLayer):
             w_in, w_rec, bias, neuron, coefficients = self.effective(places=torch.Size(maps[1:]).numel())
             # State stays in the precision of the weights, also where autocast makes the product half.
             out = convolve(x.to(w_in.dtype).flatten(0, 1), w_in, bias, self.slide).to(w_in.dtype)
-            drive = out.unflatten(0, x.shape[:2]).flatten(2)
+            drive = out.unflatten(0, x.shape[:2])
+            if (norm := self.live_norm) is not None:
+                drive = norm(drive)
+            drive = drive.flatten(2)
             trace = scan(
                 neuron,
                 drive,
@@ -155,7 +161,7 @@ class ConvolutionalLayer(AbstractLayer):
             None if trace.potentials is None else trace.potentials.unflatten(2, maps),
             tuple(connections),
             binary=self.sends_spikes,
-            bias=bias,
+            bias=bias if norm is None else norm.shift,
         )
 
     def shape_after(self, shape: Shape | None) -> Shape | None:

@@ -13,8 +13,9 @@ from ..scan import initial_state, scan
 from ..surrogates import AbstractSurrogate
 from ..typing import Connection, ConnectionKind, Delay, LayerRecord, SpikeFunction, State
 from ..units import positive
-from .abstract import AbstractLayer, Initializer, Shape
+from .abstract import AbstractLayer, Initializer, Shape, drive_of
 from .delay_kernel import at_whole_steps, gaussian, inside, spread_per_axon, spread_per_synapse
+from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
 
 __all__ = ["DelayedLayer"]
@@ -40,7 +41,7 @@ class DelayedLayer(AbstractLayer):
 
     Args:
         in_features, out_features, neuron, surrogate, recurrent, bias, backend, initializer, rec_initializer, quantization,
-            quantize: as :class:`SpikingLayer` has them.
+            quantize, norm: as :class:`SpikingLayer` has them.
         max_delay_ms: the longest delay, at least a step.
         per: ``synapse`` or ``axon``.
         delay_ms: fixed delays, or where learned ones start; a number, or [N_in] for axons, [N, N_in] for synapses; in
@@ -93,6 +94,7 @@ class DelayedLayer(AbstractLayer):
         rec_initializer: Initializer | None = None,
         quantization: Quantization | None = None,
         quantize: QuantizeMode = "aware",
+        norm: AbstractNorm | None = None,
     ) -> None:
         if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
             raise ConfigurationError(
@@ -108,6 +110,7 @@ class DelayedLayer(AbstractLayer):
             rec_initializer=rec_initializer,
             quantization=quantization,
             quantize=quantize,
+            norm=norm,
         )
         if per not in ("synapse", "axon"):
             raise ConfigurationError(f"per is {per!r}; it must be one of synapse, axon.")
@@ -183,6 +186,9 @@ class DelayedLayer(AbstractLayer):
             *variables, past = self._checked(x, state)
             sent = torch.cat([past, x.to(w_in.dtype)], dim=1)
             arriving, w_dense, bias_left = self._arriving(sent, x.shape[1], w_in, bias)
+            if (norm := self.live_norm) is not None:
+                drive = arriving if w_dense is None else drive_of(arriving, w_dense, bias_left)
+                arriving, w_dense, bias_left = norm(drive), None, None
             trace = scan(
                 neuron,
                 arriving,
@@ -211,7 +217,7 @@ class DelayedLayer(AbstractLayer):
             trace.potentials,
             tuple(connections),
             binary=self.sends_spikes,
-            bias=bias,
+            bias=bias if norm is None else norm.shift,
         )
 
     def shape_after(self, shape: Shape | None) -> Shape | None:

@@ -81,8 +81,8 @@ def integer_weights(layer: AbstractLayer) -> IntegerWeights:
     quantization = layer.quantization
     if quantization is None:
         raise ConfigurationError("this layer has no quantization; quantize(network, Quantization(...)) gives it one.")
-    w_in, w_rec = layer.w_in, layer.w_rec
-    rounded = quantization.rounded(w_in.flatten(1), None if w_rec is None else w_rec.flatten(1), layer.bias)
+    (w_in, bias_in_effect), w_rec = layer.normalised_weights(), layer.w_rec
+    rounded = quantization.rounded(w_in.flatten(1), None if w_rec is None else w_rec.flatten(1), bias_in_effect)
     bias, scale = rounded.bias, rounded.scale
     lsb = None if quantization.state_bits is None else quantization.state_lsb(scale)
     return IntegerWeights(

@@ -9,7 +9,8 @@ from ..neurons import AbstractNeuron
 from ..scan import scan
 from ..surrogates import AbstractSurrogate
 from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, State
-from .abstract import AbstractLayer, Initializer, Shape
+from .abstract import AbstractLayer, Initializer, Shape, drive_of
+from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
 
 __all__ = ["SpikingLayer"]
@@ -36,6 +37,7 @@ class SpikingLayer(AbstractLayer):
         rec_initializer: fills ``w_rec``; as ``initializer`` when None.
         quantization: precision of a chip at which the layer runs; float when None. The parameters stay float.
         quantize: ``aware``: at every call, straight through; ``after``: in ``eval()`` mode only.
+        norm: normalises w_in x + bias before the neurons: ``BatchNorm(N)``, ``LayerNorm(N)``; None for none.
 
     Raises:
         ConfigurationError: sizes below 1, a readout neuron with recurrence or a surrogate, an unknown backend.
@@ -63,6 +65,7 @@ class SpikingLayer(AbstractLayer):
         rec_initializer: Initializer | None = None,
         quantization: Quantization | None = None,
         quantize: QuantizeMode = "aware",
+        norm: AbstractNorm | None = None,
     ) -> None:
         if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
             raise ConfigurationError(
@@ -78,6 +81,7 @@ class SpikingLayer(AbstractLayer):
             rec_initializer=rec_initializer,
             quantization=quantization,
             quantize=quantize,
+            norm=norm,
         )
         self.in_features, self.out_features = in_features, out_features
         self.w_in = nn.Parameter(torch.empty(out_features, in_features))
@@ -97,13 +101,14 @@ class SpikingLayer(AbstractLayer):
     ) -> LayerRecord:
         """As ``forward``, with everything that metrics and regularizers need; see :meth:`AbstractStage.run`."""
         w_in, w_rec, bias, neuron, coefficients = self.effective()
+        norm = self.live_norm
         try:
             trace = scan(
                 neuron,
-                x,
-                w_in,
+                x if norm is None else norm(drive_of(x, w_in, bias)),
+                w_in if norm is None else None,
                 w_rec,
-                bias=bias,
+                bias=bias if norm is None else None,
                 state=state,
                 spike=self.surrogate,
                 coefficients=coefficients,
@@ -123,7 +128,7 @@ class SpikingLayer(AbstractLayer):
             trace.potentials,
             tuple(connections),
             binary=self.sends_spikes,
-            bias=bias,
+            bias=bias if norm is None else norm.shift,
         )
 
     def shape_after(self, shape: Shape | None) -> Shape | None:
