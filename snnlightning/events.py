@@ -11,13 +11,14 @@ found by :func:`known`.
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .errors import DataError, ShapeError
 
-__all__ = ["Events", "dense", "known", "remember"]
+__all__ = ["Events", "dense", "known", "listed", "remember"]
 
 
 class Events:
@@ -62,17 +63,17 @@ class Events:
             raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N] is expected.")
         if (found := known(x)) is not None:
             return found
-        rows = x.detach().reshape(-1, x.shape[2])
-        row, index = rows.nonzero(as_tuple=True)
-        value = rows[row, index]
-        value = value if value.is_floating_point() else value.to(torch.get_default_dtype())
-        return cls.of_rows(row, index, None if bool((value == 1).all()) else value, x.shape)
+        lists = listed(x.reshape(-1, x.shape[2]))
+        assert lists is not None
+        pointer, index, value = lists
+        if value is not None and not value.is_floating_point():
+            value = value.to(torch.get_default_dtype())
+        return cls.trusted(pointer, index, value, x.shape)
 
     @classmethod
     def of_rows(cls, row: Tensor, index: Tensor, value: Tensor | None, shape: Sequence[int]) -> "Events":
         """From the row b T + t of each event, ascending; trusted, not checked."""
-        pointer = torch.zeros(shape[0] * shape[1] + 1, dtype=torch.int64, device=row.device)
-        torch.cumsum(torch.bincount(row, minlength=len(pointer) - 1), 0, out=pointer[1:])
+        pointer = _pointer(torch.bincount(row, minlength=shape[0] * shape[1]))
         return cls.trusted(pointer, index.to(torch.int32), value, shape)
 
     @classmethod
@@ -135,6 +136,16 @@ class Events:
             remember(x, self)
             self._dense = x
         return self._dense
+
+    def stands_for(self, x: "Tensor | Events") -> bool:
+        """Whether this is known to be the list of x: x itself, or the tensor that ``dense`` gives."""
+        return x is self or (self._dense is not None and x is self._dense)
+
+    def beside(self, x: Tensor) -> "Events":
+        """The same list, known to be that of x [B, T, N]; trusted, not checked."""
+        made = self.trusted(self.pointer, self.index, self.value, self.shape)
+        made._dense = x
+        return made
 
     def rows(self) -> Tensor:
         """The row b T + t of each event, int64 [E]."""
@@ -217,6 +228,53 @@ class Events:
 def dense(x: Tensor | Events) -> Tensor:
     """x itself, or the tensor of events."""
     return x.dense() if isinstance(x, Events) else x
+
+
+_PIECE = 2**19
+"""Elements that are read at a time, so that what is made of them stays in the cache."""
+
+
+def listed(x: Tensor, at_most: int | None = None) -> tuple[Tensor, Tensor, Tensor | None] | None:
+    """Pointer, index and value of the elements of x [R, N] that are not zero (NaN is not), as :class:`Events` has them.
+
+    The values are None when all are 1, and keep their dtype otherwise. None when there are more than ``at_most``.
+
+    On the CPU NumPy looks for them, a piece at a time and in whole numbers: several times faster than ``torch.nonzero``.
+    """
+    x = x.detach()
+    rows, features = x.shape
+    if x.device.type != "cpu":
+        where, index = x.nonzero(as_tuple=True)
+        if at_most is not None and len(where) > at_most:
+            return None
+        value = x[where, index]
+        counts = torch.bincount(where, minlength=rows)
+        return _pointer(counts), index.to(torch.int32), None if bool((value == 1).all()) else value
+    lengths, found, values = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [x.new_empty(0)]
+    for piece in x.split(max(1, _PIECE // max(1, features))) if features else ():
+        flat = piece.reshape(-1)
+        at = np.flatnonzero(flat.bool().numpy()).astype(np.int32)
+        row = at // np.int32(features)
+        value = flat.index_select(0, torch.from_numpy(at))
+        lengths.append(np.bincount(row, minlength=len(piece)))
+        found.append(at - row * np.int32(features))
+        values.append(value[:0] if bool((value == 1).all()) else value)
+        if at_most is not None and sum(map(len, found)) > at_most:
+            return None
+    counts = torch.from_numpy(np.concatenate(lengths) if features else np.zeros(rows, np.int64))
+    index = torch.from_numpy(np.concatenate(found))
+    if not any(len(value) for value in values):
+        return _pointer(counts), index, None
+    ones = zip(values, found, strict=True)
+    value = torch.cat([value if len(value) else value.new_ones(len(at)) for value, at in ones])
+    return _pointer(counts), index, value
+
+
+def _pointer(counts: Tensor) -> Tensor:
+    """Where each row's events start, and the end; from how many it has."""
+    pointer = torch.zeros(len(counts) + 1, dtype=torch.int64, device=counts.device)
+    torch.cumsum(counts, 0, out=pointer[1:])
+    return pointer
 
 
 _lists: MutableMapping[Tensor, tuple[int, Events]] = WeakIdKeyDictionary()

@@ -44,12 +44,15 @@ class Trace(NamedTuple):
     """What a neuron did over T steps.
 
     ``output`` [B, T, N] is what other layers see (spikes, or the potential of a neuron without threshold); ``state`` is
-    the state after the last step; ``potentials`` [B, T, N] are there when asked for.
+    the state after the last step; ``potentials`` [B, T, N] are there when asked for. ``arrived`` and ``sent`` are input and
+    output as lists, where the backend made them.
     """
 
     output: Tensor
     state: State
     potentials: Tensor | None
+    arrived: Events | None = None
+    sent: Events | None = None
 
 
 class Convolution(NamedTuple):
@@ -81,7 +84,8 @@ class Connection(NamedTuple):
     With a ``convolution`` of one to three axes, activity is [B, T, C_in, *S] and weight [C_out, C_in / groups, *K].
     ``shared``: the same weights are used under this name more than once in a network; their counts add up. A ``delay``
     changes no count of operations: the activity is what was sent, and it says in which step a neuron has input. The activity is
-    a list of events when the input came as one; :func:`snnlightning.events.dense` gives the tensor of either.
+    a list of events when the input came as one; :func:`snnlightning.events.dense` gives the tensor of either. ``events`` is the
+    same as a list where a backend made one on its way, so that nobody has to look for it.
     """
 
     name: str
@@ -92,6 +96,7 @@ class Connection(NamedTuple):
     convolution: Convolution | None = None
     shared: bool = False
     delay: Delay | None = None
+    events: Events | None = None
 
 
 class LayerRecord(NamedTuple):
@@ -100,7 +105,7 @@ class LayerRecord(NamedTuple):
     ``output`` is [B, T, N], or [B, T, C, *S] behind a convolution. ``spiking`` says that the neurons have a threshold;
     ``binary`` that the output is known to be 0 and 1 only (it is not when a smooth twin stands in for the step). ``bias``
     [N] (or [C]) is the constant that was added to the input of every step. Without ``neurons`` (pooling) there is nothing
-    that has to be updated, only synapses.
+    that has to be updated, only synapses. ``events`` is the output as a list, where a backend made one.
     """
 
     name: str
@@ -112,6 +117,7 @@ class LayerRecord(NamedTuple):
     binary: bool = False
     bias: Tensor | None = None
     neurons: bool = True
+    events: Events | None = None
 
 
 class NetworkOutput(NamedTuple):

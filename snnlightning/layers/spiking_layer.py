@@ -117,9 +117,11 @@ class SpikingLayer(AbstractLayer):
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
-        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary)]
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, events=trace.arrived)]
         if w_rec is not None:
-            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes))
+            connections.append(
+                Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes, events=trace.sent)
+            )
         return LayerRecord(
             name,
             self.neuron.spiking,
@@ -129,6 +131,7 @@ class SpikingLayer(AbstractLayer):
             tuple(connections),
             binary=self.sends_spikes,
             bias=bias if norm is None else norm.shift,
+            events=trace.sent,
         )
 
     def shape_after(self, shape: Shape | None) -> Shape | None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..errors import ConfigurationError
 from ..events import dense
 from ..typing import Connection
-from ._counting import fan_out
+from ._counting import Synapses
 
 __all__ = ["Calls", "calls_of"]
 
@@ -48,7 +48,7 @@ def calls_of(parts: Sequence[Connection], whole: bool) -> Calls:
     """
     parts = [_as_called(part) for part in parts]
     batch, steps = parts[0].activity.shape[:2]
-    leaving = [fan_out(part, part.activity.shape[2:]) for part in parts]
+    leaving = [Synapses(part).fan_out for part in parts]
     reached = [_dense_fan_out(part) for part in parts]
     limit = _whole_numbers(parts[0].weight.dtype)
     counted = [_by_step(part, out) for part, out in zip(parts, leaving, strict=True)]
@@ -78,7 +78,7 @@ def _whole_numbers(dtype: torch.dtype) -> int:
 
 def _dense_fan_out(connection: Connection) -> Tensor:
     ones = connection._replace(weight=torch.ones_like(connection.weight.detach()))
-    return fan_out(ones, connection.activity.shape[2:])
+    return Synapses(ones).fan_out
 
 
 def _by_step(connection: Connection, leaving: Tensor) -> tuple[Tensor, Tensor]:

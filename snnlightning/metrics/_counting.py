@@ -1,73 +1,130 @@
 """What one tensor of activity holds, and where its events arrive: the sums that ``SynOps`` is made of.
 
-All results are exact whole numbers. Tensors are read a piece at a time, so that the passes over a piece find it in the
-cache, and a tensor that serves as the output of one layer and the input of the next is read once.
+All results are exact whole numbers. A tensor that is mostly zero is looked through once, for its events, and everything
+is summed over those; a denser one is read a piece at a time, so that the passes over a piece find it in the cache. Which
+way was taken changes no number. A tensor that serves as the output of one layer and the input of the next is read once.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
-from ..events import Events, dense, known
-from ..typing import Connection, Delay
+from ..events import Events, dense, known, listed
+from ..typing import Connection, Delay, LayerRecord
 
-__all__ = ["Tally", "Tallies", "active_updates", "fan_out", "weights"]
+__all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
 
-_EXACT = 2**24
-"""Whole numbers up to here, and their sums, are exact in float32."""
+_EXACT, _EXACT_DOUBLE = 2**24, 2**53
+"""Whole numbers up to here, and their sums, are exact in float32 and in float64."""
 _PIECE = 2**18
 """Elements that are read at a time: 1 MB of float32."""
+_SELDOM, _MOSTLY_ZERO = 0.03, 0.5
+"""Below these shares of elements that are not zero, a list is cheaper than four passes, and than a matrix product."""
 
 
 class Tally(NamedTuple):
-    """Per presynaptic neuron [*N], summed over batch and time, int64.
+    """What one tensor of activity holds.
 
-    ``events``: a whole number k is |k| events; ``analog``: elements that are no whole number; ``whole``: elements that are
-    whole and not zero, a message each. ``any_at`` [B, T]: whether anything was sent in that step.
+    ``sums`` [3, *N], per presynaptic neuron, over batch and time, int64: events (a whole number k is |k| of them), elements
+    that are whole and not zero (a message each), and elements that are no whole number. ``any_at`` [B, T]: whether anything
+    was sent in that step.
     """
 
-    events: Tensor
-    analog: Tensor
-    whole: Tensor
+    sums: Tensor
     any_at: Tensor
+
+    @property
+    def analog(self) -> Tensor:
+        """Elements that are no whole number, [*N]."""
+        return self.sums[2]
 
 
 class Tallies:
-    """Tallies of one batch; each tensor is read once, however many connections it feeds."""
+    """Tallies and lists of one batch; each tensor is read once, however many connections it feeds."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Tensor | Events, Tally]] = {}
+        # The tensors are kept as well: an id stays its own as long as its tensor lives.
+        self._tallies: dict[int, tuple[Tensor | Events, Tally]] = {}
+        self._lists: dict[int, tuple[Tensor | Events, Events | None]] = {}
 
-    def of(self, activity: Tensor | Events, binary: bool) -> Tally:
-        """The tally of a tensor [B, T, *N], or of its events, where they are known, without a look at the tensor."""
-        counted = self._known.get(id(activity))
+    def of(self, sent: Connection | LayerRecord) -> Tally:
+        """The tally of what a connection carries, or of what a layer sends: [B, T, *N]."""
+        activity = sent.activity if isinstance(sent, Connection) else sent.output
+        counted = self._tallies.get(id(activity))
         if counted is None:
-            events = activity if isinstance(activity, Events) else known(activity)
-            # The tensor is kept as well: its id stays its own as long as it lives.
-            tally = _tally_of_events(events) if events is not None else _tally(dense(activity).detach(), binary)
-            counted = self._known[id(activity)] = (activity, tally)
+            events = self._at_hand(activity, sent.events)
+            if events is None and isinstance(activity, Tensor) and _seldom(activity):
+                events = self.events(sent)
+            tally = _tally(dense(activity), sent.binary) if events is None else _tally_of_events(events, activity.shape)
+            counted = self._tallies[id(activity)] = (activity, tally)
         return counted[1]
 
+    def events(self, sent: Connection | LayerRecord) -> Events | None:
+        """The same as a list, its axes *N flattened; None where one would not pay."""
+        activity = sent.activity if isinstance(sent, Connection) else sent.output
+        events = self._at_hand(activity, sent.events)
+        if events is None and isinstance(activity, Tensor):
+            listed = self._lists.get(id(activity))
+            if listed is None:
+                listed = self._lists[id(activity)] = (activity, _events(activity))
+            events = listed[1]
+        return events
 
-def fan_out(connection: Connection, features: torch.Size) -> Tensor:
-    """Number of non-zero weights that leave each presynaptic neuron, int64 [*N_pre].
+    def _at_hand(self, activity: Tensor | Events, given: Events | None) -> Events | None:
+        """The list that came along, or that somebody made before."""
+        if isinstance(activity, Events):
+            return activity
+        if given is not None and given.stands_for(activity):
+            self._lists[id(activity)] = (activity, given)
+        listed = self._lists.get(id(activity))
+        return known(activity) if listed is None else listed[1]
 
-    For a convolution: the taps that land inside the output, exact at the borders, for any stride, dilation and groups: the
-    transposed convolution of ones with 1[w != 0].
+
+class Synapses:
+    """The weights of a connection that are not zero; the weight is read once.
+
+    ``there`` bool, as the weight; ``fan_out`` int64 [*N_pre], how many leave each presynaptic neuron; ``plain``: from each
+    neuron to each, in the same step; ``full``: and none of them is zero. ``uses`` and ``stored``: synapses, and weights.
 
     Raises:
         ShapeError: activity and weight that do not fit together.
     """
-    weight, slide = connection.weight.detach(), connection.convolution
+
+    def __init__(self, connection: Connection) -> None:
+        self.there = connection.weight.detach().bool()
+        self.fan_out = _fan_out(connection, self.there)
+        self.uses = self.fan_out.sum()
+        self.stored = self.uses if connection.convolution is None else self.there.sum()
+        self.plain = connection.convolution is None and connection.delay is None
+        self.full = self.plain and int(self.stored) == self.there.numel()
+
+    def passed(self, tally: Tally) -> Tensor:
+        """``sums`` over all neurons, first as they are, then times the fan-out: int64 [2, 3]."""
+        sums = tally.sums.flatten(1)
+        return torch.stack([sums, sums * self.fan_out.flatten()]).sum(dim=2)
+
+    def numbers(self) -> Tensor:
+        """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights; int64."""
+        return torch.stack([self.uses, self.stored, torch.full_like(self.uses, self.there.numel())])
+
+
+def _fan_out(connection: Connection, there: Tensor) -> Tensor:
+    """Number of non-zero weights that leave each presynaptic neuron, int64 [*N_pre].
+
+    For a convolution: the taps that land inside the output, exact at the borders, for any stride, dilation and groups: the
+    transposed convolution of ones with 1[w != 0].
+    """
+    features, weight, slide = connection.activity.shape[2:], connection.weight, connection.convolution
     if slide is None:
         if len(features) != 1 or weight.ndim != 2 or features[0] != weight.shape[1]:
             raise _misfit(connection, "[B, T, N_pre] and [N_post, N_pre]")
-        return (weight != 0).sum(dim=0)
+        return there.sum(dim=0)
     axes = _axes(connection, features)
-    taps = (weight != 0).to(torch.float64)
+    taps = there.to(torch.float64)
     inside = features[1:]
     shape = [
         (size + 2 * p - d * (k - 1) - 1) // s + 1
@@ -86,7 +143,11 @@ def fan_out(connection: Connection, features: torch.Size) -> Tensor:
 
 
 def active_updates(
-    connections: tuple[Connection, ...], bias: Tensor | None, output: Tensor, tallies: Tallies
+    connections: tuple[Connection, ...],
+    synapses: list[Synapses],
+    bias: Tensor | None,
+    output: Tensor,
+    tallies: Tallies,
 ) -> Tensor:
     """Updates of a layer's neurons that have input, through a weight that is not zero, or a bias; int64 scalar."""
     batch, steps = output.shape[:2]
@@ -94,37 +155,36 @@ def active_updates(
     everywhere = torch.zeros((batch, steps), dtype=torch.bool, device=output.device)
     always = torch.zeros(neurons, dtype=torch.bool, device=output.device)
     if bias is not None:
-        always = (bias.detach() != 0).view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
-    somewhere = None
-    for connection in connections:
-        tally = tallies.of(connection.activity, connection.binary)
+        always = bias.detach().bool().view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
+    partly: list[tuple[Connection, Synapses]] = []
+    for connection, own in zip(connections, synapses, strict=True):
+        tally = tallies.of(connection)
         if tally.any_at.shape != everywhere.shape:
             raise ShapeError(
                 f"{connection.name}: activity {list(connection.activity.shape)} in a layer whose output is "
                 f"{list(output.shape)}; batch and steps must be the same."
             )
-        weight = connection.weight.detach()
-        if connection.convolution is None and connection.delay is None and bool((weight != 0).all()):
+        if own.full:
             everywhere = everywhere | tally.any_at
-        elif weight.numel():
-            reached = _reached(connection, tally)
-            somewhere = reached if somewhere is None else somewhere | reached
-    if somewhere is None:
+        elif own.there.numel():
+            partly.append((connection, own))
+    if not partly:
         on = everywhere.sum()
         return on * neurons.numel() + (batch * steps - on) * always.sum()
+    lists = [tallies.events(c) if own.plain else None for c, own in partly]
+    if len(neurons) == 1 and output.device.type == "cpu" and all(events is not None for events in lists):
+        sources = [(e, own.there) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
+        if {there.shape[0] for _, there in sources} == {*neurons}:
+            return torch.tensor(_reached_by_events(sources, everywhere, always))
+    somewhere = _reached(*partly[0], tallies)
+    for connection, own in partly[1:]:
+        somewhere = somewhere | _reached(connection, own, tallies)
     if somewhere.shape[2:] != neurons:
         raise ShapeError(
             f"{connections[0].name}: its connections reach {list(somewhere.shape[2:])} neurons and the output is "
             f"{list(output.shape)}; a layer's output is [B, T, *N_post]."
         )
     return (somewhere | always | everywhere.view(batch, steps, *[1] * len(neurons))).sum()
-
-
-def weights(connection: Connection, leaving: Tensor) -> list[Tensor]:
-    """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights; int64."""
-    weight = connection.weight.detach()
-    synapses = leaving.sum()
-    return [synapses, (weight != 0).sum(), torch.full_like(synapses, weight.numel())]
 
 
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -150,21 +210,92 @@ def _misfit(connection: Connection, expected: str) -> ShapeError:
     )
 
 
-def _reached(connection: Connection, tally: Tally) -> Tensor:
+def _reached(connection: Connection, synapses: Synapses, tallies: Tallies) -> Tensor:
     """Which neurons get an event through a weight that is not zero, bool [B, T, *N_post]."""
-    weight, slide = connection.weight.detach(), connection.convolution
-    sent = (dense(connection.activity).detach() != 0).to(torch.float32)
-    there = (weight != 0).to(torch.float32)
+    slide, there = connection.convolution, synapses.there
+    sent = dense(connection.activity).detach().bool()
     if connection.delay is not None:
-        return _reached_later(sent, there, connection.delay)
+        return _reached_later(sent.float(), there.float(), connection.delay)
     if slide is None:
-        return F.linear(sent, there) > 0
+        return F.linear(sent.float(), there.float()) > 0
     axes = _axes(connection, sent.shape[2:])
+    any_at = tallies.of(connection).any_at
+    sent, groups, together = sent.flatten(0, 1), slide.groups, there.shape[0] // slide.groups
+    if bool(there.all()):
+        # All kernels of a group reach the same places, from whatever channel: one map each is enough.
+        sent = sent.unflatten(1, (groups, -1)).any(dim=2)
+        there = there[::together, :1]
+    else:
+        together = 1
     out: Tensor = _CONVOLUTION[axes](
-        sent.flatten(0, 1), there, None, slide.stride, slide.padding, slide.dilation, slide.groups
+        sent.float(), there.float(), None, slide.stride, slide.padding, slide.dilation, groups
     )
-    out = out.unflatten(0, tally.any_at.shape)
-    return out > 0.5  # some convolutions are transforms, and round
+    # Some convolutions are transforms, and round.
+    reached: Tensor = (out > 0.5).repeat_interleave(together, dim=1).unflatten(0, any_at.shape)
+    return reached
+
+
+def _reached_by_events(sources: list[tuple[Events, Tensor]], everywhere: Tensor, always: Tensor) -> int:
+    """How many updates have input: 64 neurons are the bits of a word, and each event sets those it reaches.
+
+    Args:
+        sources: events [B, T, N_pre] and which weights are not zero, bool [N, N_pre].
+        everywhere: steps in which every neuron has input, bool [B, T].
+        always: neurons that have input at every step, bool [N].
+    """
+    reached = np.repeat(_as_words(always.unsqueeze(1)), everywhere.numel(), axis=1)
+    for events, there in sources:
+        pointer = events.pointer.numpy()
+        rows = np.flatnonzero(np.diff(pointer))
+        if len(rows):
+            for word, bits in zip(reached, _as_words(there), strict=True):
+                sent = torch.from_numpy(bits.view(np.int64)).index_select(0, events.index).numpy()
+                word[rows] |= np.bitwise_or.reduceat(sent.view(np.uint64), pointer[rows])
+    some = ~everywhere.flatten().numpy()
+    return int(everywhere.sum()) * len(always) + _bits_set(reached[:, some])
+
+
+def _as_words(there: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """bool [N, M] as bits: uint64 [ceil(N / 64), M]."""
+    packed = np.packbits(there.T.numpy(), axis=1)
+    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def _bits_set(words: np.ndarray[Any, np.dtype[np.uint64]]) -> int:
+    return int(_BITS[np.ascontiguousarray(words).view(np.uint8)].sum(dtype=np.int64))
+
+
+_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+"""How many bits of a byte are set; NumPy counts them itself from version 2 on."""
+
+
+def _seldom(activity: Tensor) -> bool:
+    """Whether a list is the faster way to a tally, by the look of 64 steps."""
+    if activity.device.type != "cpu" or not activity.numel():
+        return False
+    rows = activity.detach().flatten(0, 1)
+    # Multiples of the golden ratio lie everywhere, and in step with no length of a sequence.
+    some = rows[(torch.arange(64, dtype=torch.float64) * 0.6180339887498949 % 1.0 * len(rows)).long()]
+    return int(some.bool().sum()) < _SELDOM * some.numel()
+
+
+def _events(activity: Tensor) -> Events | None:
+    """See :meth:`Tallies.events`."""
+    if activity.device.type != "cpu" or not activity.numel():
+        return None
+    shape = (*activity.shape[:2], activity.shape[2:].numel())
+    found = listed(activity.reshape(-1, shape[2]), at_most=int(_MOSTLY_ZERO * activity.numel()))
+    if found is None:
+        return None
+    pointer, index, value = found
+    if value is not None and not value.is_floating_point():
+        value = value.to(torch.int64)
+        if not -_EXACT_DOUBLE <= int(value.min()) <= int(value.max()) <= _EXACT_DOUBLE:
+            return None
+        value = value.to(torch.float64)
+    return Events.trusted(pointer, index, value, shape)
 
 
 def _reached_later(sent: Tensor, there: Tensor, delay: Delay) -> Tensor:
@@ -179,49 +310,48 @@ def _reached_later(sent: Tensor, there: Tensor, delay: Delay) -> Tensor:
 
 
 def _tally(activity: Tensor, binary: bool) -> Tally:
+    activity = activity.detach()
     batch, steps = activity.shape[:2]
     features = activity.shape[2:]
     if not activity.is_floating_point():
         # Signed integers at the end of their range have no opposite: widened before abs.
         activity = activity.to(torch.int64).abs()
         any_at = (activity != 0).flatten(2).any(dim=-1) if activity.numel() else activity.new_zeros(batch, steps).bool()
-        events = activity.sum(dim=(0, 1))
-        return Tally(events, torch.zeros_like(events), (activity != 0).sum(dim=(0, 1)), any_at)
+        events, sent = activity.sum(dim=(0, 1)), (activity != 0).sum(dim=(0, 1))
+        return Tally(torch.stack([events, sent, torch.zeros_like(events)]), any_at)
     flat = activity.reshape(batch * steps, features.numel())
-    none = torch.zeros(features.numel(), dtype=torch.int64, device=activity.device)
-    events, analog, whole, sent = none, none, none, []
+    sums = torch.zeros((3, features.numel()), dtype=torch.int64, device=activity.device)
+    rows = []
     for piece in flat.split(max(1, _PIECE // max(1, flat.shape[1]))) if flat.numel() else ():
-        more_events, more_analog, more_whole, any_in = _tally_of_piece(piece, binary)
-        events, analog, whole = events + more_events, analog + more_analog, whole + more_whole
-        sent.append(any_in)
-    any_at = torch.cat(sent) if sent else torch.zeros(batch * steps, dtype=torch.bool, device=activity.device)
-    return Tally(events.view(features), analog.view(features), whole.view(features), any_at.view(batch, steps))
+        more, any_in = _tally_of_piece(piece, binary)
+        sums = sums + torch.stack(more)
+        rows.append(any_in)
+    any_at = torch.cat(rows) if rows else torch.zeros(batch * steps, dtype=torch.bool, device=activity.device)
+    return Tally(sums.view(3, *features), any_at.view(batch, steps))
 
 
-def _tally_of_events(events: Events) -> Tally:
-    """One pass over the events instead of one over all elements."""
+def _tally_of_events(events: Events, shape: torch.Size) -> Tally:
+    """One pass over the events instead of one over all elements [B, T, *N]."""
     features, value = events.shape[2], events.value
-    any_at = (events.pointer.diff() > 0).view(events.shape[:2])
+    any_at = (events.pointer.diff() > 0).view(shape[:2])
     whole = torch.bincount(events.index, minlength=features)
-    none = torch.zeros_like(whole)
-    if value is None:
-        return Tally(whole, none, whole, any_at)
-    is_whole = value.frac() == 0  # NaN for what is not finite
-    if bool(is_whole.all()):
+    weighted, analog = whole, torch.zeros_like(whole)
+    if value is not None:
+        is_whole = value.frac() == 0  # NaN for what is not finite
+        if not bool(is_whole.all()):
+            whole = torch.bincount(events.index[is_whole], minlength=features)
+            analog = torch.bincount(events.index[~is_whole], minlength=features)
+            value = torch.where(is_whole, value, 0.0)
         # Whole numbers and their sums are exact in float64.
-        weighted = torch.bincount(events.index, value.abs().to(torch.float64), minlength=features)
-        return Tally(weighted.to(torch.int64), none, whole, any_at)
-    counted = torch.where(is_whole, value.abs(), 0.0).to(torch.float64)
-    weighted = torch.bincount(events.index, counted, minlength=features).to(torch.int64)
-    whole = torch.bincount(events.index[is_whole], minlength=features)
-    return Tally(weighted, torch.bincount(events.index[~is_whole], minlength=features), whole, any_at)
+        weighted = torch.bincount(events.index, value.abs().to(torch.float64), minlength=features).to(torch.int64)
+    return Tally(torch.stack([weighted, whole, analog]).view(3, *shape[2:]), any_at)
 
 
-def _tally_of_piece(piece: Tensor, binary: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Rows [R, N]: events, analog and whole elements per column, and which rows hold anything."""
+def _tally_of_piece(piece: Tensor, binary: bool) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Rows [R, N]: events, whole and analog elements per column, and which rows hold anything."""
     if binary:
         events = _sum_whole(piece, 1.0)
-        return events, torch.zeros_like(events), events, piece.amax(dim=1) != 0
+        return (events, events, torch.zeros_like(events)), piece.amax(dim=1) != 0
     low, high = map(float, piece.aminmax())
     magnitude = piece if low >= 0 else piece.abs()
     largest = max(-low, high)
@@ -229,11 +359,11 @@ def _tally_of_piece(piece: Tensor, binary: bool) -> tuple[Tensor, Tensor, Tensor
     if bool(magnitude.frac().amax() == 0):
         events = _sum_whole(magnitude, largest)
         whole = events if largest <= 1 else (magnitude != 0).sum(dim=0)
-        return events, torch.zeros_like(events), whole, magnitude.amax(dim=1) != 0
+        return (events, whole, torch.zeros_like(events)), magnitude.amax(dim=1) != 0
     is_whole = magnitude.frac() == 0
     counted = torch.where(is_whole, magnitude, 0.0)
     rows = (magnitude != 0).any(dim=1)  # true for NaN, which is an analog element
-    return _sum_whole(counted, float(counted.max())), (~is_whole).sum(dim=0), (counted != 0).sum(dim=0), rows
+    return (_sum_whole(counted, float(counted.max())), (counted != 0).sum(dim=0), (~is_whole).sum(dim=0)), rows
 
 
 def _sum_whole(counts: Tensor, largest: float) -> Tensor:

@@ -31,7 +31,7 @@ from torchmetrics import Metric
 
 from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
-from ._counting import Tallies, active_updates, fan_out, weights
+from ._counting import Synapses, Tallies, active_updates
 from .counts import SynOpsCounts
 
 __all__ = ["SynOps"]
@@ -109,28 +109,29 @@ class SynOps(Metric):
     def _count(self, records: Sequence[LayerRecord]) -> None:
         batch, steps = records[0].output.shape[:2]
         tallies = Tallies()
-        counts: dict[str, list[Tensor]] = {}
-        stored: dict[str, list[Tensor]] = {}
+        counts: dict[str, Tensor] = {}
+        stored: dict[str, Tensor] = {}
         updates = 0
         for record in records:
             slots = batch * steps * record.output.shape[2:].numel() if record.neurons else 0
             updates += slots
+            synapses = []
             for connection in record.connections:
                 if connection.kind not in _KINDS:
                     raise ConfigurationError(
                         f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}."
                     )
                 key = _key(connection.kind, record.name, connection.name)
-                leaving = fan_out(connection, connection.activity.shape[2:])
-                _put(counts, key, _of_connection(connection, leaving, tallies), connection.shared)
-                stored[key] = weights(connection, leaving)
+                synapses.append(Synapses(connection))
+                _put(counts, key, _of_connection(connection, synapses[-1], tallies), connection.shared)
+                stored[key] = synapses[-1].numbers()
             kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
-            _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, tallies), shared)
+            _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, synapses, tallies), shared)
         device = self.table.device
         rows = torch.tensor([self._row(key) for key in counts], device=device)
-        self.table = self.table.index_add(0, rows, torch.stack([*map(torch.stack, counts.values())]).to(device))
+        self.table = self.table.index_add(0, rows, torch.stack([*counts.values()]).to(device))
         rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
-        kept = torch.stack([*map(torch.stack, stored.values())]).to(device) if stored else self.stored[:0]
+        kept = torch.stack([*stored.values()]).to(device) if stored else self.stored[:0]
         self.stored = torch.maximum(self.stored, torch.zeros_like(self.stored).index_copy(0, rows, kept))
         self.samples = self.samples + batch
         self.neuron_updates = self.neuron_updates + updates
@@ -234,33 +235,31 @@ def _decode(names: Tensor) -> list[str]:
     return [text.decode() for text in texts if text]
 
 
-def _put(counts: dict[str, list[Tensor]], key: str, row: list[Tensor], shared: bool) -> None:
+def _put(counts: dict[str, Tensor], key: str, row: Tensor, shared: bool) -> None:
     if key in counts and not shared:
         raise ConfigurationError(
             f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
             "(layer.run(x, name=...)), or say that they share their weights (shared=True)."
         )
     before = counts.get(key)
-    counts[key] = row if before is None else [a + b for a, b in zip(before, row, strict=True)]
+    counts[key] = row if before is None else before + row
 
 
-def _of_connection(connection: Connection, leaving: Tensor, tallies: Tallies) -> list[Tensor]:
+def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> Tensor:
     """The row of a connection, summed over the batch."""
-    tally = tallies.of(connection.activity, connection.binary)
-    slots = torch.tensor(connection.activity.numel(), device=leaving.device)
-    sent = tally.whole.sum() + tally.analog.sum()
-    macs, once = (tally.analog * leaving).sum(), (tally.whole * leaving).sum()
-    return [(tally.events * leaving).sum(), once, macs, tally.events.sum(), sent, slots]
+    if synapses.plain and not synapses.full:
+        tallies.events(connection)  # active_updates needs the list, and the tally is had from it
+    (events, whole, analog), (synops, once, macs) = synapses.passed(tallies.of(connection))
+    return torch.stack([synops, once, macs, events, whole + analog, events.new_tensor(connection.activity.numel())])
 
 
-def _of_layer(record: LayerRecord, slots: int, tallies: Tallies) -> list[Tensor]:
+def _of_layer(record: LayerRecord, slots: int, synapses: list[Synapses], tallies: Tallies) -> Tensor:
     """The row of a layer's neurons, summed over the batch."""
+    none = torch.zeros((), dtype=torch.int64, device=record.output.device)
     if not record.neurons:
-        return [torch.zeros((), dtype=torch.int64, device=record.output.device)] * 6
-    active = active_updates(record.connections, record.bias, record.output, tallies)
-    none, possible = torch.zeros_like(active), torch.full_like(active, slots)
+        return none.expand(_COLUMNS)
+    active, possible = active_updates(record.connections, synapses, record.bias, record.output, tallies), none + slots
     if not record.spiking:
-        return [none, none, none, active, none, possible]
-    tally = tallies.of(record.output, record.binary)
-    analog = tally.analog.sum()
-    return [tally.events.sum(), none, analog, active, tally.whole.sum() + analog, possible]
+        return torch.stack([none, none, none, active, none, possible])
+    events, whole, analog = tallies.of(record).sums.flatten(1).sum(dim=1)
+    return torch.stack([events, none, analog, active, whole + analog, possible])

@@ -78,7 +78,11 @@ class _Events:
         starts = np.cumsum([0, *(part.pointer[-1] for part in parts)])
         pointers = [part.pointer[:-1] + start for part, start in zip(parts, starts, strict=False)]
         pointer = np.concatenate([*pointers, starts[-1:]])
-        return cls(pointer, np.concatenate([part.index for part in parts]), parts[0].value)
+        value = parts[0].value
+        if any(part.value.size for part in parts):
+            ones = (part.value if part.value.size else np.ones_like(part.index, value.dtype) for part in parts)
+            value = np.concatenate([*ones])
+        return cls(pointer, np.concatenate([part.index for part in parts]), value)
 
     @classmethod
     def of(cls, events: Events, dtype: torch.dtype) -> "_Events":
@@ -100,6 +104,7 @@ class _Call:
     w_rec_given: bool
     shape: torch.Size
     arrived: _Events | None
+    found: list[_Events]
     sent: list[_Events]
 
 
@@ -134,18 +139,31 @@ def run(
     learned = [t if isinstance(t := coefficients[name], Tensor) else None for name in dynamics.decays]
     given = (w_in, w_rec, bias, *state, *learned)
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
+    found: list[_Events] = []
     sent: list[_Events] = []
-    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, w_rec is not None, x.shape, arrived, sent)
+    given_rec = w_rec is not None
+    call = _Call(neuron, dynamics, spike, coefficients, potentials, keep, given_rec, x.shape, arrived, found, sent)
     drive = _drive(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
         call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *learned,
         *state,
     )  # fmt: skip
-    if neuron.spiking:
-        pointer, index = torch.from_numpy(sent[0].pointer), torch.from_numpy(sent[0].index)
-        remember(output, Events.trusted(pointer, index, None, output.shape))
     last = tuple(rest[: len(state)])
-    return Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
+    trace = Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
+    if neuron.spiking:
+        own = _listed(sent, output)
+        remember(output, own)
+        trace = trace._replace(sent=own)
+    if isinstance(x, Tensor) and x.dtype == dtype and (events is not None or found):
+        trace = trace._replace(arrived=_listed(found, x) if events is None else events.beside(x))
+    return trace
+
+
+def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
+    """The events of all chunks as those of x [B, T, N]."""
+    joined = _Events.joined(parts) if len(parts) > 1 else parts[0]
+    value = torch.from_numpy(joined.value) if joined.value.size else None
+    return Events.trusted(torch.from_numpy(joined.pointer), torch.from_numpy(joined.index), value, x.shape).beside(x)
 
 
 def _drive(x: Tensor, w_in: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -342,12 +360,13 @@ def _forward(
         current = cs[lo:hi] if cs.size else cs
         _advance(numbers, weights, lo, hi, incoming, own, False, vs[lo:hi], current, out[lo:hi],
                  numbers.part(seen, lo, hi), numbers.none3)  # fmt: skip
-        if call.keep:
-            arrived[k] = incoming
+        arrived[k] = incoming
         if call.neuron.spiking:
             sent[k] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
 
     pool.run(task, len(numbers.chunks))
+    if call.arrived is None and given is not None:
+        call.found.extend(arrived)
     if call.neuron.spiking:
         call.sent.append(_Events.joined(sent))
         sent = [call.sent[0].part(lo, hi, numbers.steps) for lo, hi in numbers.chunks]

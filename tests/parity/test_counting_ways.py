@@ -1,0 +1,122 @@
+"""Counts do not depend on the way they were found: lists of events, passes over elements, products, compiled code."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from snnlightning.layers import SpikingLayer, SpikingNetwork
+from snnlightning.metrics import SynOps, SynOpsCounts, _counting
+from snnlightning.neurons import LI, LIF
+from snnlightning.readouts import MaxOverTime
+from snnlightning.typing import Connection, Convolution, LayerRecord
+
+KINDS = ["ones", "ternary", "counts", "analog", "odd", "silent", "full"]
+
+
+def activity(kind: str, neurons: int, dtype: torch.dtype = torch.float32, *, density: float = 0.15) -> torch.Tensor:
+    """[3, 11, N]: rows that are empty, full and between, the last one empty."""
+    generator = torch.Generator().manual_seed(neurons)
+    x = (torch.rand(3, 11, neurons, generator=generator) < density).float()
+    x[0, :3], x[1, 4], x[2, -1] = 0.0, float(density > 0.1), 0.0
+    if kind == "ternary":
+        x = x * (torch.randint(0, 2, x.shape, generator=generator) * 2 - 1)
+    if kind == "counts":
+        x = x * torch.randint(1, 100, x.shape, generator=generator)
+    if kind == "analog":
+        x = x * torch.randn(x.shape, generator=generator)
+    if kind == "odd":
+        for at, value in enumerate((torch.nan, torch.inf, -torch.inf, -0.0, 0.5, 2.0**20)):
+            x[1, at, 0] = value
+    if kind == "silent":
+        x = torch.zeros_like(x)
+    return (torch.ones_like(x) if kind == "full" else x).to(dtype)
+
+
+def counted(records: list[LayerRecord]) -> SynOpsCounts:
+    metric = SynOps()
+    metric.update(records)
+    return metric.compute()
+
+
+def by(way: str, monkeypatch: pytest.MonkeyPatch, records: list[LayerRecord]) -> SynOpsCounts:
+    share = {"lists": 1.01, "passes": -1.0}[way]
+    monkeypatch.setattr(_counting, "_SELDOM", share)
+    monkeypatch.setattr(_counting, "_MOSTLY_ZERO", share)
+    return counted(records)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int16, torch.bool])
+def test_lists_and_passes_give_the_same_counts(kind, dtype, monkeypatch):
+    x = activity("counts" if kind in ("analog", "odd") and not dtype.is_floating_point else kind, 5, dtype)
+    weight = torch.tensor([[1.0, 0.0, 2.0, 0.0, 0.0], [1.0, 1.0, 0.0, -3.0, 0.0]])
+    records = [
+        LayerRecord("l", False, torch.zeros(3, 11, 2), (), None, (Connection("l.w_in", "input", x, weight, False),))
+    ]
+    assert by("lists", monkeypatch, records) == by("passes", monkeypatch, records)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("post", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize("pre", [1, 5, 40])
+def test_updates_found_by_bits_are_those_found_by_products(pre, post, bias, monkeypatch):
+    generator = torch.Generator().manual_seed(post)
+    x, z = activity("ones", pre), activity("ternary", post)
+    w_in = torch.rand(post, pre, generator=generator) * (torch.rand(post, pre, generator=generator) < 0.3)
+    w_rec = torch.rand(post, post, generator=generator) * (torch.rand(post, post, generator=generator) < 0.1)
+    connections = (Connection("l.w_in", "input", x, w_in, True), Connection("l.w_rec", "recurrent", z, w_rec, False))
+    constant = torch.arange(post).fmod(3) if bias else None
+    records = [LayerRecord("l", True, z, (), None, connections, bias=constant)]
+    found = by("lists", monkeypatch, records)
+    assert found == by("passes", monkeypatch, records)
+    arrives = F.linear(x, (w_in != 0).float()) + F.linear((z != 0).float(), (w_rec != 0).float())
+    here = arrives > 0 if constant is None else (arrives > 0) | (constant != 0)
+    assert found.active_updates["l"] * 3 == int(here.sum())
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_kernels_without_zeros_reach_what_the_convolution_of_the_activity_reaches(groups, zeros):
+    x = (torch.rand(2, 3, 4, 6, 5, generator=torch.Generator().manual_seed(1)) < 0.05).float()
+    weight = torch.ones(6, 4 // groups, 3, 2)
+    weight[::2, 0, 1] = 0.0 if zeros else 1.0
+    slide = Convolution((2, 1), (1, 0), (1, 2), groups)
+    reached = F.conv2d(x.flatten(0, 1), weight, None, *slide).unflatten(0, (2, 3))
+    synapses = Connection("l.w_in", "input", x, weight, True, slide)
+    found = counted([LayerRecord("l", True, torch.zeros_like(reached), (), None, (synapses,))])
+    assert found.active_updates["l"] * 2 == int((reached > 0.5).sum()) > 0
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("kind", ["ones", "counts", "silent", "mixed"])
+def test_compiled_layers_hand_their_lists_to_the_counts_and_the_counts_are_those_of_the_reference(kind, mode):
+    pytest.importorskip("numba")
+    x = activity("ones" if kind == "mixed" else kind, 300, density=0.02).repeat(40, 4, 1)
+    if kind == "mixed":  # some chunks hold ones only, others do not
+        x[70:] *= 2
+    torch.manual_seed(0)
+    layers = [SpikingLayer(300, 40, neuron=LIF(), recurrent=True), SpikingLayer(40, 3, neuron=LI())]
+    layers[0].w_in.data.mul_(torch.rand_like(layers[0].w_in) > 0.2)
+    net = SpikingNetwork(layers, MaxOverTime())
+    records = {}
+    for backend in ("reference", "numba"):
+        for layer in layers:
+            layer.backend = backend
+        with mode():
+            records[backend] = list(net(x).records)
+    hidden = records["numba"][0]
+    assert torch.equal(hidden.output, records["reference"][0].output)
+    assert hidden.connections[0].events is not None
+    assert hidden.events is not None
+    assert counted(records["numba"]) == counted(records["reference"])
+
+
+def test_a_list_is_not_believed_of_another_tensor():
+    x = activity("ones", 300, density=0.02).repeat(40, 4, 1)
+    pytest.importorskip("numba")
+    layer = SpikingLayer(300, 40, neuron=LIF(), recurrent=True, backend="numba")
+    with torch.inference_mode():
+        record = layer.run(x)
+        half = record._replace(connections=tuple(c._replace(activity=c.activity * 0) for c in record.connections))
+    assert record.connections[0].events is not None
+    assert counted([half]).total == 0 < counted([record]).total
