@@ -15,6 +15,10 @@ _HELP = f"""snnlightning {__version__}: recurrent spiking networks for PyTorch L
 
   snnlightning study run CONFIG [--dir DIR] [--trials N] [--workers N] [--storage URL] [--wandb offline|online|disabled]
       search; takes a study up again when DIR holds one
+  snnlightning study launch CONFIG --engine local|slurm --workers N [--storage URL] [--slurm KEY=VALUE ...]
+      run, with workers that an engine starts
+  snnlightning study worker DIR | --storage URL --study NAME
+      one more worker for a study that runs with --remote, on any machine
   snnlightning study status DIR             progress, front, failures; works while the study runs
   snnlightning study report DIR [-o FILE]   the report as one HTML page
   snnlightning study export DIR --trial N -o OUT [--profile NAME ...]

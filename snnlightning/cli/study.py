@@ -1,10 +1,11 @@
-"""study run, status, report, export, verify."""
+"""study run, launch, worker, status, report, export, verify."""
 
 import argparse
 import logging
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from ..report import front_figure, read_study, write_report
 from ..study import Study, StudyConfig, StudyObserver
 from ..study.bundle import export_bundle, verify_bundle
 from ..study.files import read_json
+from ..study.front import Front
 from ..tracking import WandbTracker
 from .tables import failures_table, front_table, progress_line
 
@@ -27,19 +29,40 @@ class _Parser(argparse.ArgumentParser):
 def run_study_command(arguments: Sequence[str]) -> int:
     """``snnlightning study ...``; returns the exit status."""
     parser = _Parser(prog="snnlightning study", description="Multi-objective search over spiking networks.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,status,report,export,verify}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{run,launch,worker,status,report,export,verify}"
+    )
 
     run = commands.add_parser("run", help="search; takes a study up again when DIR holds one")
-    run.add_argument("config", type=Path, help="the study's YAML file")
-    run.add_argument("--dir", type=Path, help="where everything goes (default: studies/NAME)")
-    run.add_argument("--trials", type=int, help="budget in full trainings, instead of the number in CONFIG")
+    _add_run_arguments(run)
     run.add_argument(
-        "--workers", type=int, help="worker processes (default: one per core; 0: none, run in this process)"
+        "--workers",
+        type=int,
+        help="worker processes on this machine (default: one per core; 0: none, run in this process, or wait for workers "
+        "elsewhere)",
     )
-    run.add_argument("--storage", metavar="URL", help="database for Optuna's tables (default: study.db in DIR)")
-    run.add_argument("--wandb", choices=("offline", "online", "disabled"), default="offline", help="default: offline")
-    run.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
-    run.set_defaults(function=_run)
+    run.add_argument(
+        "--remote",
+        action="store_true",
+        help="put the jobs up in the storage, for `study worker` anywhere (understood when --storage is a server)",
+    )
+    run.set_defaults(function=_run, engine="local", slurm=[])
+
+    launch = commands.add_parser("launch", help="run, with workers that an engine starts")
+    _add_run_arguments(launch)
+    launch.add_argument("--engine", choices=("local", "slurm"), default="local", help="default: local")
+    launch.add_argument("--workers", type=int, required=True, help="how many workers")
+    launch.add_argument(
+        "--slurm", action="append", default=[], metavar="KEY=VALUE", help="an option of sbatch; as often as you like"
+    )
+    launch.set_defaults(function=_run, remote=True)
+
+    worker = commands.add_parser("worker", help="one more worker for a study that runs with --remote, on any machine")
+    worker.add_argument("dir", type=Path, nargs="?", help="the study's directory, as this machine sees it")
+    worker.add_argument("--storage", metavar="URL", help="of the study (default: as DIR says)")
+    worker.add_argument("--study", metavar="NAME", help="of the study, when DIR is not given")
+    worker.add_argument("--idle", type=float, metavar="SECONDS", help="end after so long without a job (default: 1800)")
+    worker.set_defaults(function=_worker)
 
     status = commands.add_parser("status", help="progress, front, failures; works while the study runs")
     status.add_argument("dir", type=Path)
@@ -69,6 +92,19 @@ def run_study_command(arguments: Sequence[str]) -> int:
     return status_code
 
 
+def _add_run_arguments(run: argparse.ArgumentParser) -> None:
+    run.add_argument("config", type=Path, help="the study's YAML file")
+    run.add_argument("--dir", type=Path, help="where everything goes (default: studies/NAME)")
+    run.add_argument("--trials", type=int, help="budget in full trainings, instead of the number in CONFIG")
+    run.add_argument(
+        "--storage",
+        metavar="URL",
+        help="postgresql://..., mysql+pymysql://..., grpc://HOST:PORT (default: study.db in DIR)",
+    )
+    run.add_argument("--wandb", choices=("offline", "online", "disabled"), default="offline", help="default: offline")
+    run.add_argument("--no-report", action="store_true", help="do not write report.html at the end")
+
+
 def _run(options: argparse.Namespace) -> int:
     from .progress import Progress
 
@@ -87,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
     interrupted = False
     try:
         with progress:
-            front = study.run(options.workers, observers)
+            front = _search(study, options, observers, progress.note)
     except KeyboardInterrupt:
         if not (directory / "front.json").exists():
             raise
@@ -108,6 +144,61 @@ def _run(options: argparse.Namespace) -> int:
         console.print("interrupted; run the same command again to go on from here")
         return 130
     return 0 if front["points"] else 1
+
+
+def _search(
+    study: Study, options: argparse.Namespace, observers: Sequence[StudyObserver], told: Callable[[str], None]
+) -> Front:
+    remote = options.remote or (options.storage is not None and not options.storage.startswith("sqlite"))
+    if options.engine == "local":
+        if remote and options.workers == 0:
+            told(f"no workers here: start some with `snnlightning study worker {study.directory}`, on any machine")
+        return study.run(options.workers, observers, remote=remote)
+    from ..study.launching import slurm_workers
+
+    sbatch = _options_of_sbatch(options.slurm)
+    engine = slurm_workers(study.directory, options.workers, options.storage, sbatch, told)
+    return study.run(0, observers, remote=True, engine=engine)
+
+
+def _options_of_sbatch(given: Sequence[str]) -> dict[str, str]:
+    options = {}
+    for item in given:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip("-"):
+            raise ConfigurationError(f"--slurm is {item!r}; KEY=VALUE is expected, such as --slurm partition=short.")
+        options[key.strip("-").replace("-", "_")] = value
+    return options
+
+
+def _worker(options: argparse.Namespace) -> int:
+    require("optuna", "study", "A worker")
+    from ..study.serving import IDLE_S, STORAGE, serve_directory, serve_storage
+    from ..study.worker import be_quiet
+
+    if options.idle is not None and options.idle < 0:
+        raise ConfigurationError(f"--idle is {options.idle:g}; 0 or more seconds are expected.")
+    if options.study is None and options.dir is None:
+        raise ConfigurationError("a worker needs DIR, or --storage URL and --study NAME.")
+    _quiet()
+    be_quiet()
+    import torch
+
+    torch.set_num_threads(1)  # more would round differently
+    idle_s = IDLE_S if options.idle is None else options.idle
+    if options.study is None:
+        done = serve_directory(options.dir, options.storage, idle_s=idle_s, told=_say)
+    else:
+        url = options.storage or os.environ.get(STORAGE)
+        if url is None:
+            raise ConfigurationError("--study NAME needs --storage URL.")
+        done = serve_storage(url, options.study, options.dir, idle_s=idle_s, told=_say)
+    _say(f"{done} jobs done")
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)
 
 
 def _status(options: argparse.Namespace) -> int:

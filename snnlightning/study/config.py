@@ -4,6 +4,7 @@ name: digits
 seed: 0
 trials: 40                # the budget: so many full trainings (of max_epochs), however it is spread over networks
 budget_epochs: null       # or the budget in epochs; trainings, failures and sweeps are charged to it
+retries: 2              # how often a job whose worker died is run again (from its last checkpoint); may be changed later
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
 policy: {name: plain}     # what is tried and for how long; a file of snnlightning.study.policies with its arguments
@@ -45,6 +46,7 @@ _DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "trials": 40,
     "budget_epochs": None,
+    "retries": 2,
     "in_flight": 4,
     "chance_margin": 0.1,
     "policy": {"name": "plain"},
@@ -54,7 +56,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 LIGHTNINGS_DEFAULT = 1000
 """Epochs of a Trainer that was not told."""
-_FREE_TO_CHANGE = ("trials", "budget_epochs")
+_FREE_TO_CHANGE = ("trials", "budget_epochs", "retries")
 """Keys that may differ when a study is taken up again; all others define it."""
 _OWNED = (
     "strategy",
@@ -76,6 +78,7 @@ class StudyConfig:
     seed: int
     trials: int
     budget_epochs: int | None
+    retries: int
     in_flight: int
     chance_margin: float
     policy: AbstractPolicy
@@ -149,6 +152,7 @@ class StudyConfig:
             seed=_whole("seed", resolved["seed"], 0),
             trials=_whole("trials", resolved["trials"], 1),
             budget_epochs=_whole_or_none("budget_epochs", resolved["budget_epochs"], 1),
+            retries=_whole("retries", resolved["retries"], 0),
             in_flight=in_flight,
             chance_margin=_fraction("chance_margin", resolved["chance_margin"]),
             policy=policy,

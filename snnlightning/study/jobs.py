@@ -9,9 +9,17 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-__all__ = ["Job", "Result", "SweptPoint"]
+__all__ = ["Job", "JobLostError", "Result", "StopAsked", "SweptPoint"]
 
 Action = Literal["train", "resume", "child"]
+
+
+class StopAsked(BaseException):
+    """A worker was asked to stop; raised where a training can be cut off and gone on with."""
+
+
+class JobLostError(Exception):
+    """A worker was taken for dead, or its study is gone: somebody else has the job, and this worker stops at it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Pools: who runs the trials. Worker processes that live as long as the study, or this very process.
 
 Both take jobs and hand out messages (see :mod:`snnlightning.study.worker`). A process that dies costs the trial it was
-running, which is reported as failed with the signal that killed it, and is replaced.
+running, which another one goes on with, or which is reported as failed with the signal that killed it; and is replaced.
 """
 
 import abc
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,20 @@ __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
 Message = dict[str, Any]
 _NOBODY = -1
 _ENTRY = "import sys; from snnlightning.study.worker import main; main(*sys.argv[1:])"
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """What a worker process gets beside this process's own environment: its threads, and the same modules to import."""
+    one = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {**one, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def how_it_died(code: int) -> str:
+    """The exit status of a process in words."""
+    if code >= 0:
+        return f"exit status {code}"
+    hint = "; out of memory?" if code == -signal.SIGKILL else ""
+    return f"signal {-code}, {signal.Signals(-code).name}{hint}"
 
 
 class AbstractPool(abc.ABC):
@@ -108,16 +122,26 @@ class ProcessPool(AbstractPool):
         workers: number of processes, >= 1.
         directory: the study's directory; what the processes print goes to ``workers.log`` in it.
         threads: torch threads of each process.
+        retries: how often a job is run again after the process that had it died.
+        told: is told in a sentence when that happens.
     """
 
-    def __init__(self, workers: int, directory: Path, threads: int = 1) -> None:
-        self.directory, self.threads, self.size = directory, threads, workers
+    def __init__(
+        self,
+        workers: int,
+        directory: Path,
+        threads: int = 1,
+        retries: int = 0,
+        told: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        self.directory, self.threads, self.size, self.retries, self.told = directory, threads, workers, retries, told
+        self._lost: collections.Counter[int] = collections.Counter()
         # SimpleQueue: a signal handler may put into it while this thread waits in get.
         self._queue: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
         self._jobs: collections.deque[Task] = collections.deque()
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._listeners: dict[int, threading.Thread] = {}
-        self._running: dict[int, int] = {}
+        self._running: dict[int, Task] = {}
         self._idle: list[int] = []
         self._started = 0
         self._deaths_before_ready = 0
@@ -152,9 +176,9 @@ class ProcessPool(AbstractPool):
             if worker == _NOBODY:
                 return None
             if message is None:
-                lost = self._bury(worker)
-                if lost is not None:
-                    return lost
+                failed = self._bury(worker)
+                if failed is not None:
+                    return failed
             elif message["type"] == "ready":
                 self._deaths_before_ready = 0
                 self._idle.append(worker)
@@ -170,7 +194,6 @@ class ProcessPool(AbstractPool):
     def _start(self) -> None:
         worker = self._started
         self._started += 1
-        one = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         process = subprocess.Popen(
             [sys.executable, "-c", _ENTRY, str(self.directory), str(self.threads)],
             stdin=subprocess.PIPE,
@@ -179,7 +202,7 @@ class ProcessPool(AbstractPool):
             text=True,
             encoding="utf-8",
             bufsize=1,
-            env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, **worker_environment(self.threads)},
             start_new_session=True,  # Ctrl-C is for the study, which then stops its workers
         )
         self._processes[worker] = process
@@ -197,14 +220,15 @@ class ProcessPool(AbstractPool):
     def _listen(self, worker: int, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            self._queue.put((worker, json.loads(line)))
+            with contextlib.suppress(ValueError):  # the last line of a process that was killed while it wrote
+                self._queue.put((worker, json.loads(line)))
         self._queue.put((worker, None))
 
     def _dispatch(self) -> None:
         while self._jobs and self._idle:
             worker = self._idle.pop(0)
             job = self._jobs.popleft()
-            self._running[worker] = job["order"]
+            self._running[worker] = job
             stdin = self._processes[worker].stdin
             assert stdin is not None
             try:
@@ -220,17 +244,22 @@ class ProcessPool(AbstractPool):
         self._close(worker, process)
         if worker in self._idle:
             self._idle.remove(worker)
-        order = self._running.pop(worker, None)
-        if order is None:
+        job = self._running.pop(worker, None)
+        if job is None:
             self._deaths_before_ready += 1
             if self._deaths_before_ready >= 3:
                 raise StudyError(
                     f"worker processes do not start (exit status {code}); see {self.directory / 'workers.log'}."
                 )
+        how = f"worker process died ({how_it_died(code)})"
+        again = job is not None and self._lost[job["order"]] < self.retries
+        if job is not None and again:
+            self._lost[job["order"]] += 1
+            self.told(f"trial {job['number']}: {how}; another one goes on from its last checkpoint")
+            self._jobs.appendleft(job)
         self._start()
         self._dispatch()
-        if order is None:
+        if job is None or again:
             return None
-        how = f"signal {-code}, {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        hint = "; out of memory?" if code == -signal.SIGKILL else ""
-        return {"type": "failed", "order": order, "reason": f"worker process died ({how}{hint})"}
+        tries = f", {self.retries + 1} times" if self.retries else ""
+        return {"type": "failed", "order": job["order"], "reason": how + tries}

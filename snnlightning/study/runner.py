@@ -36,6 +36,7 @@ class StudyObserver(Protocol):
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None: ...
     def finished(self, row: Mapping[str, Any], front: Sequence[Mapping[str, Any]]) -> None: ...
     def testing(self, done: int, total: int) -> None: ...
+    def note(self, text: str) -> None: ...
     def ended(self, front: Front) -> None: ...
 
 
@@ -92,13 +93,22 @@ class Runner:
                 continue
             message = pool.next_message(interrupts)
             interrupts.check()
-            if message is None:
-                continue
-            if message["type"] == "epoch":
+            if message is not None:
+                self._hear(message)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Hand on what a worker says; outcomes wait for their turn."""
+        match message["type"]:
+            case "epoch":
                 for observer in self.observers:
                     observer.epoch(message["number"], message["epoch"], message["metrics"])
-            else:
+            case "note":
+                for observer in self.observers:
+                    observer.note(message["text"])
+            case "finished" | "failed":
                 self._came[message["order"]] = message
+            case kind:
+                raise AssertionError(f"no message is a {kind!r}")
 
     def _submit(self, entry: Entry, pool: AbstractPool) -> None:
         job = entry.job

@@ -2,15 +2,18 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from ..errors import StudyError
+from ..errors import StudyError, require
 from .files import read_json, write_json
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.storages import BaseStorage
+
+    from .patience import PatientStorage
 
 __all__ = ["lock", "open_storage", "remember"]
 
@@ -47,31 +50,72 @@ def remember(directory: Path, url: str | None) -> tuple[str | None, str]:
     return url if url is not None else held["url"], str(held["identity"])
 
 
-def open_storage(directory: Path, url: str | None = None) -> "optuna.storages.RDBStorage":
+def open_storage(
+    directory: Path,
+    url: str | None = None,
+    told: Callable[[str], None] = lambda sentence: None,
+    patience_s: float | None = None,
+) -> "PatientStorage":
     """The storage of a study: ``study.db`` (SQLite) in its directory, or any database that Optuna knows.
 
     SQLite runs with a write-ahead log, synchronous=NORMAL and a timeout of 60 s: about ten times as many trials per
-    second as its defaults, and readers (``study status``) never wait for the writer.
+    second as its defaults, and readers (``study status``) never wait for the writer. A storage that goes away later is waited
+    for; see :mod:`snnlightning.study.patience`.
+
+    Args:
+        directory: of the study.
+        url: ``postgresql://USER:PASSWORD@HOST/DATABASE``, ``mysql+pymysql://...``, ``sqlite:///FILE``, or ``grpc://HOST:PORT`` for
+            Optuna's proxy; None: SQLite in the directory.
+        told: is told in a sentence when the storage goes away, and when it is back.
+        patience_s: how long a storage may be away; ten minutes when None. One that cannot be opened at all is not waited for.
 
     Raises:
-        StudyError: the database cannot be opened.
+        StudyError: the storage cannot be opened.
+        MissingDependencyError: what it needs is not installed.
     """
     import optuna
     import sqlalchemy
 
-    local = url is None
+    from .patience import PATIENCE_S, PatientStorage
+
     where = f"sqlite:///{(directory / 'study.db').absolute()}" if url is None else url
-    options: dict[str, Any] = {"connect_args": {"timeout": 60}} if where.startswith("sqlite") else {}
+    shown = f"{directory / 'study.db'}" if url is None else _without_password(url)
+    inner: BaseStorage
     try:
-        storage = optuna.storages.RDBStorage(where, engine_kwargs=options)
-        if where.startswith("sqlite"):
-            sqlalchemy.event.listen(storage.engine, "connect", _pragmas)
-            storage.engine.dispose()
-        storage.get_all_studies()
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError) as error:
-        what = f"{directory / 'study.db'}" if local else _without_password(where)
-        raise StudyError(f"the study's storage {what} cannot be opened: {' '.join(str(error).split())[:300]}") from None
-    return storage
+        if where.startswith("grpc://"):
+            inner, close = _proxy(where)
+        else:
+            local = where.startswith("sqlite")
+            options: dict[str, Any] = {"connect_args": {"timeout": 60}} if local else {"pool_pre_ping": True}
+            tables = optuna.storages.RDBStorage(where, engine_kwargs=options)
+            if local:
+                sqlalchemy.event.listen(tables.engine, "connect", _pragmas)
+                tables.engine.dispose()
+            inner, close = optuna.storages.get_storage(tables), tables.engine.dispose
+        inner.get_all_studies()
+    except ModuleNotFoundError as error:
+        extra = {"psycopg": "postgres", "psycopg2": "postgres"}.get(error.name or "")
+        way = f"pip install 'snnlightning[{extra}]'" if extra else f"pip install {error.name}"
+        raise StudyError(f"the storage {shown} needs {error.name}, which is not installed: {way}.") from None
+    except Exception as error:  # each driver has its own
+        what = " ".join(str(error.__cause__ or error).split())[:300]
+        raise StudyError(f"the study's storage {shown} cannot be opened: {what}") from None
+    return PatientStorage(
+        inner, PATIENCE_S if patience_s is None else patience_s, told, where=f"the storage {shown}", close=close
+    )
+
+
+def _proxy(url: str) -> "tuple[BaseStorage, Callable[[], None]]":
+    """Optuna's gRPC proxy: many workers with short trials share the connections of one server."""
+    import optuna
+
+    require("grpc", "grpc", "A storage behind a gRPC proxy")
+    parts = urlsplit(url)
+    if not parts.hostname or not parts.port or parts.path.strip("/"):
+        raise ValueError("grpc://HOST:PORT is expected")
+    proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
+    proxy.wait_server_ready(timeout=10)
+    return proxy, proxy.close
 
 
 def _pragmas(connection: Any, _: Any) -> None:
@@ -84,6 +128,8 @@ def _pragmas(connection: Any, _: Any) -> None:
 def _without_password(url: str) -> str:
     import sqlalchemy
 
+    if url.startswith("grpc://"):
+        return url
     try:
         return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:

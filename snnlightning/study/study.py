@@ -6,7 +6,7 @@ test set. What is tried is decided by a policy (:mod:`snnlightning.study.policie
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from .evaluate import evaluate_on_test
 from .files import read_yaml, trial_directory, write_json, write_yaml
 from .front import Front, front_rows, make_front, write_front
 from .interrupts import Interrupts
-from .pool import InlinePool, ProcessPool, training_here
+from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .probing import probe
 from .rows import TrialRow
 from .runner import Runner, StudyObserver, rows_of
@@ -26,6 +26,8 @@ from .versions import usable_cores, versions
 
 if TYPE_CHECKING:
     import optuna
+
+    from .patience import PatientStorage
 
 __all__ = ["Study"]
 
@@ -66,13 +68,25 @@ class Study:
             )
         return cls(StudyConfig.parse(read_yaml(file)), directory, storage)
 
-    def run(self, workers: int | None = None, observers: Iterable[StudyObserver] = ()) -> Front:
+    def run(
+        self,
+        workers: int | None = None,
+        observers: Iterable[StudyObserver] = (),
+        *,
+        remote: bool = False,
+        lease_s: float | None = None,
+        engine: contextlib.AbstractContextManager[object] | None = None,
+    ) -> Front:
         """Run all trials that are missing, test the front, and write it.
 
         Args:
-            workers: worker processes; one per usable core when None; 0 runs the trials in this process. At most
-                ``in_flight`` are of use.
+            workers: worker processes; one per usable core when None; 0 runs the trials in this process, or leaves them to
+                workers elsewhere when ``remote``. At most ``in_flight`` are of use.
             observers: told of everything that happens.
+            remote: put the jobs up in the storage, for workers anywhere (``snnlightning study worker``).
+            lease_s: with ``remote``: a worker that is silent so long has lost its job; a minute when None.
+            engine: with ``remote``: entered once jobs are up, left at the end; what starts workers elsewhere
+                (:func:`snnlightning.study.launching.slurm_workers`).
 
         Returns:
             The front, as in ``front.json``.
@@ -89,15 +103,26 @@ class Study:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StudyError(f"{self.directory} cannot be made ({error.strerror}); choose another --dir.") from None
+        self.notes.clear()
+
+        def told(sentence: str) -> None:
+            for observer in observers:
+                observer.note(sentence)
+
         with lock(self.directory):
             interrupted: KeyboardInterrupt | None = None
-            with self._archive(mine=True) as archive:
+            with self._storage(told) as (storage, identity), self._archive(storage, identity, mine=True) as archive:
                 runner = Runner(self.config, self.directory, archive, chance, observers)
                 self._write_identity()
                 for observer in observers:
                     observer.started(self.config.raw, self.directory, [row.as_dict() for row in runner.rows])
-                self.notes.clear()
-                pool = ProcessPool(workers, self.directory) if workers else InlinePool(self.directory)
+                pool: AbstractPool
+                if remote:
+                    pool = self._remote_pool(storage, identity, workers, lease_s, engine, told)
+                elif workers:
+                    pool = ProcessPool(workers, self.directory, retries=self.config.retries, told=told)
+                else:
+                    pool = InlinePool(self.directory)
                 try:
                     with Interrupts(pool.wake) as interrupts, pool:
                         runner.search(pool, interrupts)
@@ -117,23 +142,55 @@ class Study:
         """All finished trials; works while the study runs."""
         if not (self.directory / "storage.json").exists():
             return []
-        with self._archive(mine=False) as archive:
+        with (
+            self._storage(lambda sentence: None) as (storage, identity),
+            self._archive(storage, identity, mine=False) as archive,
+        ):
             return rows_of(archive)
 
     @contextlib.contextmanager
-    def _archive(self, mine: bool) -> Iterator[Archive]:
-        """What was tried; trials that are open are let go of at the end, when this is the run that has them."""
+    def _storage(self, told: Callable[[str], None]) -> Iterator[tuple["PatientStorage", str]]:
+        """The storage, and the mark that ties the study in it to this directory."""
         url, identity = remember(self.directory, self.storage_url)
-        storage = open_storage(self.directory, url)
+        storage = open_storage(self.directory, url, told)
         try:
-            archive = Archive(self.config, _optuna_study(self.config, storage, identity))
-            try:
-                yield archive
-            finally:
-                if mine:
-                    archive.release()
+            yield storage, identity
         finally:
-            storage.engine.dispose()
+            storage.close()
+
+    @contextlib.contextmanager
+    def _archive(self, storage: "PatientStorage", identity: str, mine: bool) -> Iterator[Archive]:
+        """What was tried; trials that are open are let go of at the end, when this is the run that has them."""
+        archive = Archive(self.config, _optuna_study(self.config, storage, identity))
+        try:
+            yield archive
+        finally:
+            if mine and not storage.given_up:
+                archive.release()
+
+    def _remote_pool(
+        self,
+        storage: "PatientStorage",
+        identity: str,
+        workers: int,
+        lease_s: float | None,
+        engine: contextlib.AbstractContextManager[object] | None,
+        told: Callable[[str], None],
+    ) -> AbstractPool:
+        from .queue import JobQueue
+        from .remote import RemotePool
+
+        return RemotePool(
+            JobQueue(storage, self.config.name, create=True),
+            self.directory,
+            {"identity": identity},
+            local=workers,
+            url=self.storage_url,
+            retries=self.config.retries,
+            engine=engine,
+            told=told,
+            **({} if lease_s is None else {"lease_s": lease_s}),
+        )
 
     def _check_directory(self) -> None:
         file = self.directory / "study.yaml"
@@ -169,7 +226,7 @@ class Study:
                 self.notes.append(f"trial {row.number} could not be tested: {' '.join(str(error).split())}")
 
 
-def _optuna_study(config: StudyConfig, storage: "optuna.storages.RDBStorage", identity: str) -> "optuna.Study":
+def _optuna_study(config: StudyConfig, storage: "PatientStorage", identity: str) -> "optuna.Study":
     """The study's tables, made when there are none; tables of the same name that belong to another directory are refused."""
     import optuna
 

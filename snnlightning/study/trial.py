@@ -7,6 +7,7 @@ result it returns: no state is shared between trials but the data set, which is 
 import dataclasses
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ from ..errors import SnnLightningError
 from ..training import EnergyLogger, SpikingModule
 from .building import build
 from .files import CHECKPOINT, STATE, trial_directory, write_csv, write_json, write_yaml
-from .jobs import Job
+from .jobs import Job, StopAsked
+from .partial import Partial
+from .room import with_room
 
 __all__ = ["Recorder", "TrialError", "TrialResult", "data_module", "run_trial"]
 
@@ -159,8 +162,9 @@ def run_trial(
     better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
     on_epoch: EpochHook = lambda epoch, metrics: None,
     profiles: Sequence[str] = (),
+    told: Callable[[str], None] = lambda sentence: None,
 ) -> TrialResult:
-    """Do a job: train a configuration, or go on with a training.
+    """Do a job: train a configuration, or go on with a training; also with one that was cut off in this very job.
 
     Args:
         job: what to do.
@@ -169,6 +173,7 @@ def run_trial(
         better: which of two epochs is the better one.
         on_epoch: called after every epoch.
         profiles: chips on which every validation is priced.
+        told: is told in a sentence what the training waits for.
 
     Raises:
         TrialError: the loss is not finite, or there was no validation epoch.
@@ -179,17 +184,22 @@ def run_trial(
     folder = trial_directory(directory, job.number)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").unlink(missing_ok=True)
-    write_yaml(folder / "config.yaml", config)
+    with_room(lambda: write_yaml(folder / "config.yaml", config), folder, told)
     L.seed_everything(int(config["seed"]), workers=False, verbose=False)
     data = data_module(config["data"])
     model = build("model", config["model"])
     energy = EnergyLogger(profiles) if profiles else None
+    partial = Partial(folder, job)
     recorder = Recorder(better, on_epoch, job.until_epoch, energy)
     trainer = quiet_trainer(
-        callbacks=[*([energy] if energy else []), recorder], default_root_dir=str(folder), **config["trainer"]
+        callbacks=[*([energy] if energy else []), recorder, partial], default_root_dir=str(folder), **config["trainer"]
     )
+    before = partial.found() or (folder / STATE if job.action == "resume" else None)
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=folder / STATE if job.action == "resume" else None)
+        trainer.fit(model, datamodule=data, ckpt_path=before)
+    except StopAsked:
+        partial.save(trainer)
+        raise
     finally:
         columns = dict.fromkeys(key for row in recorder.rows for key in row)
         if recorder.rows:
@@ -197,9 +207,9 @@ def run_trial(
     if recorder.best is None:
         raise TrialError("no epoch was trained and validated; check trainer.max_epochs and check_val_every_n_epoch")
     if job.keep_state:
-        _save(trainer, folder / STATE, weights_only=False)
+        with_room(lambda: _save(trainer, folder / STATE, weights_only=False), folder, told)
     model.load_state_dict(recorder.weights)
-    _save(trainer, folder / CHECKPOINT, weights_only=True)
+    with_room(lambda: _save(trainer, folder / CHECKPOINT, weights_only=True), folder, told)
     result = TrialResult(
         order=job.order,
         metrics=recorder.best,
@@ -208,15 +218,20 @@ def run_trial(
         seconds=time.perf_counter() - started,
         misfits=recorder.misfits,
     )
-    write_json(folder / "result.json", dataclasses.asdict(result))
+    with_room(lambda: write_json(folder / "result.json", dataclasses.asdict(result)), folder, told)
+    partial.remove()
     return result
 
 
 def _save(trainer: L.Trainer, file: Path, *, weights_only: bool) -> None:
     """A whole checkpoint, or the one before."""
-    temporary = file.with_name(f".{file.name}")
-    trainer.save_checkpoint(temporary, weights_only=weights_only)
-    temporary.replace(file)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")  # a worker taken for dead may still be writing
+    try:
+        trainer.save_checkpoint(temporary, weights_only=weights_only)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def quiet_trainer(**arguments: Any) -> L.Trainer:

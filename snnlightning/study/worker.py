@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from .jobs import Job
+from .jobs import Job, JobLostError
+from .room import disk_is_full
 
 __all__ = ["Task", "execute", "main"]
 
@@ -27,7 +28,7 @@ where higher is better; and ``profiles``: the chips on which objectives are meas
 
 
 def execute(task: Task, directory: Path, send: Any) -> None:
-    """Run one job and send its messages: any number of ``epoch``, then ``finished`` or ``failed``."""
+    """Run one job and send its messages: any number of ``epoch`` and ``note``, then ``finished`` or ``failed``."""
     number, order = task["number"], task["order"]
     from .trial import run_trial
 
@@ -41,23 +42,35 @@ def execute(task: Task, directory: Path, send: Any) -> None:
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
         send({"type": "epoch", "number": number, "epoch": epoch, "metrics": metrics})
 
+    def told(sentence: str) -> None:
+        send({"type": "note", "text": f"trial {number}: {sentence}"})
+
     def failed(reason: str) -> None:
         send({"type": "failed", "order": order, "reason": reason})
 
     try:
         job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles")})
-        result = run_trial(job, directory, better, on_epoch, task["profiles"])
-    except (KeyboardInterrupt, BrokenPipeError):
+        result = run_trial(job, directory, better, on_epoch, task["profiles"], told)
+    except (KeyboardInterrupt, BrokenPipeError, JobLostError):
         raise
-    except MemoryError:
-        failed("out of memory")
     except Exception as error:
+        if isinstance(error, MemoryError) or _memory_ran_out(error):
+            return failed("out of memory")
         traceback.print_exc(file=sys.stderr)
         reason = " ".join(str(error).split()) or "no message"
+        if disk_is_full(error):
+            return failed(f"no room on the disk: {reason}")
         name = type(error).__name__
         failed(reason if name == "TrialError" else f"{name}: {reason}")
     else:
         send({"type": "finished", **dataclasses.asdict(result)})
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    """Whether PyTorch could not get memory: on an accelerator it has a class for that, on the CPU only words."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def be_quiet() -> None:

@@ -56,6 +56,9 @@ class WandbTracker:
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Nothing: learning curves go with the points of the front, at the end."""
 
+    def note(self, text: str) -> None:
+        """What happens to workers and storage is no business of W&B."""
+
     def testing(self, done: int, total: int) -> None:
         """Nothing: the front comes with its test values, at the end."""
 

@@ -177,6 +177,7 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_study_goes_on(tm
 def test_a_worker_that_is_killed_costs_its_trial_only(tmp_path: Path) -> None:
     study = config(
         trials=3,
+        retries=0,
         model=USER,
         space={"model.trouble": ["none", "killed"]},
         start=[{"model.trouble": trouble} for trouble in ("killed", "none", "none")],
@@ -223,6 +224,9 @@ def test_observers_are_told_of_every_trial_and_every_epoch(tmp_path: Path) -> No
 
         def testing(self, done: int, total: int) -> None:
             told.append(("testing",))
+
+        def note(self, text: str) -> None:
+            told.append(("note", text))
 
         def ended(self, front: Any) -> None:
             told.append(("ended", len(front["points"])))
