@@ -26,7 +26,8 @@ FLOORS = (
     ("layers", "metrics", "hardware"),
     ("training", "data", "interop"),
     ("study", "tracking", "report"),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 OPTIONAL = ("optuna", "wandb", "plotly", "sklearn", "h5py", "rich", "nir", "numba")
