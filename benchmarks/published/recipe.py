@@ -78,12 +78,8 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """Of everything that decides the outcome of a seed: results of another recipe are not taken for this one's."""
-        parts = [
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in dataclasses.fields(self)
-            if field.name not in ("name", "title", "seeds")
-        ]
-        return hashlib.sha256("; ".join(parts).encode()).hexdigest()[:12]
+        decides = dataclasses.replace(self, name="", title="", seeds=0)
+        return hashlib.sha256(_said(decides).encode()).hexdigest()[:12]
 
     def network(self, in_features: int, num_classes: int) -> SpikingNetwork:
         """Weights drawn from torch's global generator."""
@@ -134,6 +130,17 @@ class Published(SpikingModule):
         recipe = self.recipe
         optimizer: type[torch.optim.Adam] = getattr(torch.optim, recipe.optimizer)
         return optimizer(self.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
+
+
+def _said(value: object) -> str:
+    """A record as its class and what differs from the defaults, so that a new option leaves it as it was."""
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_said, value))})"
+    if not dataclasses.is_dataclass(value):
+        return repr(value)
+    fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    told = [f"{field.name}={_said(given)}" for field, given in fields if given != field.default]
+    return f"{type(value).__name__}({', '.join(told)})"
 
 
 def trainer(epochs: int, batches: int = 0) -> L.Trainer:

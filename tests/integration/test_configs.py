@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_ins
 import yaml
 
 from snnlightning.cli import main
@@ -47,13 +48,26 @@ def spoken_digits(tmp_path):
     return [*arguments, *few]
 
 
+def file_of(write):
+    """A recipe: a small file in the layout of the data set, in place of the one with the known checksum."""
+
+    def small(tmp_path):
+        return [f"--data.init_args.path={write(tmp_path)}", "--data.init_args.verify=false"]
+
+    return small
+
+
 EXPERIMENTS = {
+    "braille": lambda tmp_path: [*file_of(stand_ins.write_braille)(tmp_path), "--data.init_args.batch_size=16"],
     "coincidence_delays": lambda tmp_path: ["--data.init_args.samples_per_class=20"],
     "digits": lambda tmp_path: [],
     "digits_by_parts": lambda tmp_path: [],
+    "fashion_mnist": file_of(stand_ins.write_images),
     "digits_convolutional": lambda tmp_path: [],
     "randman": lambda tmp_path: ["--data.init_args.samples_per_class=20", "--data.init_args.modes=50"],
+    "sequential_mnist": file_of(stand_ins.write_images),
     "spoken_digits": spoken_digits,
+    "yin_yang": lambda tmp_path: ["--data.init_args.samples=[150,75,75]"],
 }
 """What makes each experiment small, by the name of its file."""
 

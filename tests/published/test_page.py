@@ -16,7 +16,7 @@ from benchmarks.published.recipe import Data
 from benchmarks.published.recipes import RECIPES
 from benchmarks.published.results import Result, Results
 from benchmarks.published.running import run
-from snnlightning.neurons import CubaLIF
+from snnlightning import neurons
 
 SOME = "randman/superspike_10_attached"
 
@@ -84,8 +84,19 @@ def test_results_of_another_form_of_a_recipe_do_not_count():
     assert len(of(result(epochs=1))) == 0
     recipe = RECIPES[SOME]
     assert dataclasses.replace(recipe, learning_rate=2e-2).fingerprint != recipe.fingerprint
-    assert dataclasses.replace(recipe, neuron=CubaLIF()).fingerprint != recipe.fingerprint
+    assert dataclasses.replace(recipe, neuron=neurons.CubaLIF()).fingerprint != recipe.fingerprint
     assert dataclasses.replace(recipe, title="another", seeds=9).fingerprint == recipe.fingerprint
+
+
+def test_a_new_option_at_its_default_leaves_a_fingerprint_as_it_was():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class CubaLIF(neurons.CubaLIF):
+        new: bool = False
+
+    recipe = RECIPES[SOME]
+    options = {field.name: getattr(recipe.neuron, field.name) for field in dataclasses.fields(recipe.neuron)}
+    assert dataclasses.replace(recipe, neuron=CubaLIF(**options)).fingerprint == recipe.fingerprint
+    assert dataclasses.replace(recipe, neuron=CubaLIF(**options, new=True)).fingerprint != recipe.fingerprint
 
 
 def test_mean_and_deviation_are_those_of_the_seeds():
