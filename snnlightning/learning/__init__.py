@@ -8,10 +8,13 @@ from .bptt import BPTT
 from .decolle import DECOLLE
 from .direct_feedback_alignment import DirectFeedbackAlignment
 from .eprop import EProp
+from .eventprop import EventProp
 from .feedback_alignment import FeedbackAlignment
 from .local_errors import LocalErrors
+from .mostafa import Mostafa
 from .ottt import OTTT
 from .rtrl import RTRL
+from .sparse import SparseGradient
 from .superspike import SuperSpikeRule
 from .truncated_bptt import TruncatedBPTT
 
@@ -23,8 +26,11 @@ __all__ = [
     "AbstractRule",
     "DirectFeedbackAlignment",
     "EProp",
+    "EventProp",
     "FeedbackAlignment",
     "LocalErrors",
+    "Mostafa",
+    "SparseGradient",
     "SuperSpikeRule",
     "TruncatedBPTT",
 ]

@@ -101,14 +101,15 @@ def drive_of(layer: LayerLike, x: Tensor) -> Tensor:
     return F.linear(x.to(layer.w_in.dtype), layer.w_in, layer.bias)
 
 
-def run_on_drive(layer: LayerLike, drive: Tensor) -> Trace:
-    """The layer's dynamics on a drive [B, T, N] that is there already, on the layer's own backend."""
+def run_on_drive(layer: LayerLike, drive: Tensor, spike: SpikeFunction | None = None) -> Trace:
+    """The layer's dynamics on a drive [B, T, N] that is there already, on the layer's own backend; ``spike`` replaces its
+    surrogate."""
     return scan(
         layer.neuron,
         drive,
         None,
         layer.w_rec,
-        spike=layer.surrogate,
+        spike=spike or layer.surrogate,
         coefficients=coefficients_of(layer),
         backend=layer.backend,
     )

@@ -28,6 +28,12 @@ SETTINGS = {
     "superspike": ({"neuron": "cuba_lif", "readout": "spike_count"}, {"interval_ms": 2.0}),
     "decolle": (PLAIN, {"burn_in": 2}),
     "ottt": (PLAIN, {}),
+    "sparse": (PLAIN, {"bound": 0.5}),
+    "eventprop": (PLAIN | {"neuron": "cuba_lif", "ordering": "stork", "reset": "zero", "init_gain": 12.0}, {}),
+    "mostafa": (
+        {"neuron": "cuba_lif", "tau_mem_ms": float("inf"), "readout": "spike_count", "recurrent": False},
+        {"weight_sum_penalty": 2.0},
+    ),
     "eprop": (PLAIN, {"feedback": "adaptive"}),
 }
 """What each rule is tried with: arguments of the classifier, arguments of the rule."""
