@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import logging
-from types import ModuleType
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -28,32 +28,39 @@ logger = logging.getLogger("snnlightning.scan")
 
 
 def scan(
-    neuron: NeuronLike,
+    neuron: NeuronLike | Sequence[NeuronLike],
     x: Tensor | Events,
     w_in: Tensor | None,
     w_rec: Tensor | Recurrence | None = None,
     *,
     bias: Tensor | None = None,
     state: State | None = None,
-    spike: SpikeFunction | None = None,
+    spike: SpikeFunction | Sequence[SpikeFunction] | None = None,
     coefficients: Coefficients | None = None,
     potentials: bool = False,
     backend: str = "auto",
 ) -> Trace:
     """Run one layer of neurons over time: drive W x + bias, recurrence V S, the neuron's update.
 
+    With weights [K, N, N_in] it runs K members at once: layers of one shape that know nothing of each other. Everything then
+    has the member axis in front (``w_rec`` [K, N, N], ``bias`` [K, N], states [K, B, N], results [K, B, T, N]), and each member
+    gets the numbers it would get alone.
+
     Args:
-        neuron: a record of :mod:`snnlightning.neurons`.
+        neuron: a record of :mod:`snnlightning.neurons`; or K of them, of one class and with the same resets, for K members
+            whose thresholds, decays and gains differ.
         x: input [B, T, N_in]; any real dtype, taken to that of ``w_in``. Or its :class:`~snnlightning.events.Events`,
-            which compiled code reads as they are.
-        w_in: input weights [N, N_in]; None says that x [B, T, N] is the drive already, as convolutions, delays and
-            normalisations make it.
+            which compiled code reads as they are. Members share it, unless it is [K, B, T, N_in].
+        w_in: input weights [N, N_in], or [K, N, N_in]; None says that x [B, T, N] (or [K, B, T, N]) is the drive already, as
+            convolutions, delays and normalisations make it.
         w_rec: recurrent weights [N, N] (row: to, column: from), a :class:`~snnlightning.typing.Recurrence` that stands for
             them, or None for a feed-forward layer.
         bias: [N], added to the drive of every step.
         state: what an earlier call returned, or None for all zeros; each tensor [B, N].
-        spike: v - v_th -> spikes: a surrogate, or its ``soft`` twin. A neuron without threshold takes None.
-        coefficients: decays that replace the neuron's own (floats, [] or [N]); gradients flow through them.
+        spike: v - v_th -> spikes: a surrogate, or its ``soft`` twin; or one per member. A neuron without threshold takes
+            None.
+        coefficients: decays that replace the neuron's own (floats, [] or [N]; with members [], [K, 1] or [K, N]); gradients
+            flow through them.
         potentials: whether to return the potentials [B, T, N] as well.
         backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
             the CPU (``pip install 'snnlightning[fast]'``); ``auto`` takes the fastest one that can do what is asked, and
@@ -85,29 +92,138 @@ def scan(
     """
     if backend not in BACKENDS:
         raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
-    features = _check_weights(x, w_in, w_rec, bias)
+    members = _members(x, w_in)
+    features = _check_weights(x, w_in, w_rec, bias, members)
+    neurons, spikes = _each(neuron, "neurons", members), _each(spike, "surrogates", members)
+    first = neurons[0]
     like = w_in if w_in is not None else dense(x)
-    name = type(neuron).__name__
-    if neuron.spiking and spike is None:
-        raise ConfigurationError(f"{name} spikes and needs a surrogate; pass spike=SuperSpike(), for example.")
-    if not neuron.spiking and (spike is not None or w_rec is not None):
-        what = "a surrogate" if spike is not None else "recurrent weights"
-        raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
-    state = _check_state(neuron, state, like, x.shape[0], features)
-    given = neuron.coefficients() if coefficients is None else coefficients
-    if coefficients is not None and (lacking := set(neuron.coefficient_names) - coefficients.keys()):
-        raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {name} needs.")
-    decays = {key: _check_coefficient(key, value, features, like) for key, value in given.items()}
-    if backend != "reference" and _choose(backend, neuron, x, like, spike, w_rec) == "numba":
-        fused: Any = _beside(type(neuron).__module__)
-        trace: Trace = fused.run(neuron, x, w_in, w_rec, bias, state, spike, decays, potentials)
-        return trace
+    _check_kinds(neurons, spikes, w_rec)
+    shape = (*members, x.shape[-3], features)
+    state = _check_state(first, state, like, shape)
+    given, learned = _numbers(neurons, coefficients, (*members, features), like)
+    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members))
+    if backend != "reference":
+        chosen = _choose(backend, neurons, x, like, spikes, w_rec)
+        if chosen != "reference":
+            own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
+            fused = _beside(type(first).__module__)
+            trace: Trace = fused.run(
+                chosen, neurons, x, w_in, w_rec, bias, state, spikes, own if members else given, learned,
+                potentials, members, plain,
+            )  # fmt: skip
+            return trace
     # State stays in the precision of the weights, also where autocast makes the product half.
-    if w_in is not None:
+    if w_in is None:
+        drive = like if bias is None else like + (bias if not members else bias[:, None, None])
+    elif not members:
         drive = F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
     else:
-        drive = like if bias is None else like + bias
-    return neuron.run(drive, cast(Tensor | None, w_rec), state, spike, decays, potentials)
+        rows = dense(x).to(w_in.dtype).flatten(-3, -2) @ w_in.mT
+        drive = (rows if bias is None else rows + bias[:, None]).to(w_in.dtype).unflatten(-2, x.shape[-3:-1])
+    return plain(drive, cast(Tensor | None, w_rec), state, learned)
+
+
+def _plain(
+    neurons: Sequence[NeuronLike],
+    spikes: Sequence[SpikeFunction | None],
+    given: Sequence[Coefficients],
+    potentials: bool,
+    has_members: bool,
+    drive: Tensor,
+    w_rec: Tensor | None,
+    state: State,
+    learned: Mapping[str, Tensor],
+) -> Trace:
+    """The reference: one member after the other."""
+    if not has_members:
+        return neurons[0].run(drive, w_rec, state, spikes[0], {**given[0], **learned}, potentials)
+    traces = [
+        n.run(
+            drive[k] if drive.ndim == 4 else drive, None if w_rec is None else w_rec[k], tuple(v[k] for v in state),
+            spikes[k], {key: _of_member(value, k) for key, value in {**given[k], **learned}.items()}, potentials,
+        )
+        for k, n in enumerate(neurons)
+    ]  # fmt: skip
+    return Trace(
+        torch.stack([trace.output for trace in traces]),
+        tuple(torch.stack(variable) for variable in zip(*(trace.state for trace in traces), strict=True)),
+        torch.stack([cast(Tensor, trace.potentials) for trace in traces]) if potentials else None,
+    )
+
+
+def _numbers(
+    neurons: Sequence[NeuronLike], coefficients: Coefficients | None, shape: tuple[int, ...], like: Tensor
+) -> tuple[list[Coefficients], dict[str, Tensor]]:
+    """The coefficients of each member, and those that were given as tensors, of the type of the weights."""
+    first = neurons[0]
+    if coefficients is None:
+        own = [n.coefficients() for n in neurons]
+        return [
+            {
+                key: _check_coefficient(key, value, shape[-1:], like) if isinstance(value, Tensor) else value
+                for key, value in found.items()
+            }
+            for found in own
+        ], {}
+    if lacking := set(first.coefficient_names) - coefficients.keys():
+        raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {type(first).__name__} needs.")
+    learned = {
+        key: _check_coefficient(key, value, shape, like)
+        for key, value in coefficients.items()
+        if isinstance(value, Tensor)
+    }
+    return [{**coefficients, **learned}] * len(neurons), learned
+
+
+def _members(x: Tensor | Events, w_in: Tensor | None) -> tuple[int, ...]:
+    """(K,) when the weights, or the drive, have a member axis, and () when not."""
+    if w_in is None:
+        return (x.shape[0],) if x.ndim == 4 else ()
+    return (w_in.shape[0],) if w_in.ndim == 3 else ()
+
+
+def _each(given: Any, what: str, members: tuple[int, ...]) -> list[Any]:
+    """One for each member: the given one for all, or a list of them."""
+    if not isinstance(given, Sequence):
+        return [given] * (members[0] if members else 1)
+    if not members:
+        raise ConfigurationError(
+            f"{len(given)} {what} came, and w_in is that of one layer; give one, or weights of K members [K, N, N_in]."
+        )
+    if len(given) != members[0]:
+        raise ConfigurationError(f"{len(given)} {what} came for {members[0]} members; give one, or one per member.")
+    return list(given)
+
+
+def _of_member(value: Any, k: int) -> Any:
+    """Coefficients that are there for each member."""
+    return value[k] if isinstance(value, Tensor) and value.ndim == 2 else value
+
+
+def _check_kinds(
+    neurons: Sequence[NeuronLike], spikes: Sequence[SpikeFunction | None], w_rec: Tensor | Recurrence | None
+) -> None:
+    first = neurons[0]
+    name = type(first).__name__
+    for n, spike in zip(neurons, spikes, strict=True):
+        if _kind(n) != _kind(first):
+            raise ConfigurationError(
+                f"members are {first} and {n}; they may differ in numbers only, not in class, form, reset or what is detached."
+            )
+        if n.spiking and spike is None:
+            raise ConfigurationError(f"{name} spikes and needs a surrogate; pass spike=SuperSpike(), for example.")
+        if not n.spiking and (spike is not None or w_rec is not None):
+            what = "a surrogate" if spike is not None else "recurrent weights"
+            raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
+
+
+def _kind(neuron: NeuronLike) -> tuple[Any, ...]:
+    """What members have in common: the class, and every field that is not a number."""
+    fields: Mapping[str, Any] = getattr(neuron, "__dataclass_fields__", {})
+    values = {name: getattr(neuron, name) for name in fields}
+    numbers = {name for name, value in values.items() if isinstance(value, float | int | tuple) and value is not True and value is not False}  # fmt: skip
+    words = {name: value for name, value in values.items() if name not in numbers and not isinstance(value, Tensor)}
+    return type(neuron), tuple(sorted(words.items())), neuron.state_names, getattr(neuron, "refractory_steps", 0)
 
 
 def supports(
@@ -142,12 +258,12 @@ def supports(
         return reason
     if w_rec is not None and not isinstance(w_rec, Tensor):
         return f"the recurrent weights are a {type(w_rec).__name__}, and the kernels take a matrix [N, N]"
-    module: Any = _beside(type(neuron).__module__)
-    if module is None:
+    fused = _beside(type(neuron).__module__)
+    if fused is None:
         return (
-            f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__numba.py beside its own"
+            f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__fused.py beside its own"
         )
-    found: str | None = module.supports(neuron, w_in, spike)
+    found: str | None = fused.supports(neuron, w_in, spike)
     return found
 
 
@@ -165,16 +281,18 @@ def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: tor
 
 def _choose(
     backend: str,
-    neuron: NeuronLike,
+    neurons: Sequence[NeuronLike],
     x: Tensor | Events,
     w_in: Tensor,
-    spike: SpikeFunction | None,
+    spikes: Sequence[SpikeFunction | None],
     w_rec: Tensor | Recurrence | None,
 ) -> str:
     """``numba`` or ``reference``."""
     if torch.compiler.is_compiling() and backend == "auto":
         return "reference"
-    reason = supports("numba", neuron, x, w_in, spike, w_rec)
+    reason = None
+    for n, spike in zip(neurons, spikes, strict=True):
+        reason = reason or supports("numba", n, x, w_in, spike, w_rec)
     if backend == "auto" and reason is None and not _numba_is_here():
         reason = "Numba is not installed (pip install 'snnlightning[fast]')"
     if reason is None:
@@ -210,12 +328,12 @@ def _around(x: Tensor | Events, w_in: Tensor) -> str | None:  # noqa: PLR0911
 
 
 @functools.cache
-def _beside(module: str) -> ModuleType | None:
-    """``<neuron>__numba``, the file beside the neuron's own, or None."""
+def _beside(module: str) -> Any:
+    """``fused`` of ``<neuron>__fused.py``, the file beside the neuron's own, or None."""
     try:
-        return importlib.import_module(f"{module}__numba")
+        return importlib.import_module(f"{module}__fused").fused
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.endswith("__numba"):
+        if error.name is None or not error.name.endswith("__fused"):
             raise
         return None
 
@@ -237,49 +355,63 @@ def initial_state(neuron: NeuronLike, batch: int, features: int, like: Tensor) -
 
 
 def _check_weights(
-    x: Tensor | Events, w_in: Tensor | None, w_rec: Tensor | Recurrence | None, bias: Tensor | None
+    x: Tensor | Events,
+    w_in: Tensor | None,
+    w_rec: Tensor | Recurrence | None,
+    bias: Tensor | None,
+    members: tuple[int, ...],
 ) -> int:
-    if x.ndim != 3:
+    if x.ndim != 3 and not (members and x.ndim == 4):
         raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N_in] is expected (add the missing axis).")
     if w_in is None:
         if not x.dtype.is_floating_point:
             raise ShapeError(f"the drive is {x.dtype}; real numbers in floating point are expected.")
         features = x.shape[-1]
     else:
-        features = _check_input(x, w_in)
-    if w_rec is not None and tuple(w_rec.shape) != (features, features):
+        features = _check_input(x, w_in, members)
+    matrix, one = (["N", "N"], ["N"]) if not members else (["K", "N", "N"], ["K", "N"])
+    if w_rec is not None and tuple(w_rec.shape) != (*members, features, features):
         given = "x" if w_in is None else "w_in"
         raise ShapeError(
-            f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [N, N], and {given} gives N = {features}."
+            f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [{', '.join(matrix)}], and {given} gives "
+            f"{f'K = {members[0]}, ' if members else ''}N = {features}."
         )
-    if bias is not None and tuple(bias.shape) != (features,):
-        raise ShapeError(f"bias is {list(bias.shape)}; one per neuron is expected, [{features}].")
+    if bias is not None and tuple(bias.shape) != (*members, features):
+        raise ShapeError(
+            f"bias is {list(bias.shape)}; one per neuron is expected, {[*members, features]}"
+            f"{' = [' + ', '.join(one) + ']' if members else ''}."
+        )
     return features
 
 
-def _check_input(x: Tensor | Events, w_in: Tensor) -> int:
-    if w_in.ndim != 2:
-        raise ShapeError(f"w_in is {list(w_in.shape)}; input weights are [N, N_in].")
+def _check_input(x: Tensor | Events, w_in: Tensor, members: tuple[int, ...]) -> int:
+    if w_in.ndim != (3 if members else 2):
+        raise ShapeError(f"w_in is {list(w_in.shape)}; input weights are [N, N_in], or [K, N, N_in] for K members.")
     if x.shape[-1] != w_in.shape[-1]:
         raise ShapeError(
             f"x is {list(x.shape)} and has {x.shape[-1]} features; w_in {list(w_in.shape)} takes {w_in.shape[-1]}."
         )
+    if x.ndim == 4 and x.shape[0] != members[0]:
+        raise ShapeError(
+            f"x is {list(x.shape)} and w_in {list(w_in.shape)}: inputs of {x.shape[0]} members, weights of {members[0]}."
+        )
     if isinstance(x, Tensor) and x.is_complex():
         raise ShapeError("x is complex; real numbers are expected.")
-    return w_in.shape[0]
+    return w_in.shape[-2]
 
 
-def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, batch: int, features: int) -> State:
+def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, shape: tuple[int, ...]) -> State:
     if state is None:
-        return initial_state(neuron, batch, features, w_in)
+        return tuple(w_in.new_zeros(shape) for _ in neuron.state_names)
     names = neuron.state_names
     if len(state) != len(names):
         raise ShapeError(
             f"the state has {len(state)} tensors; {type(neuron).__name__} has {len(names)}: {', '.join(names)}."
         )
     for name, tensor in zip(names, state, strict=True):
-        if tuple(tensor.shape) != (batch, features):
-            raise ShapeError(f"state {name} is {list(tensor.shape)}; [B, N] = [{batch}, {features}] is expected.")
+        if tuple(tensor.shape) != shape:
+            axes = "[B, N]" if len(shape) == 2 else "[K, B, N]"
+            raise ShapeError(f"state {name} is {list(tensor.shape)}; {axes} = {list(shape)} is expected.")
         if tensor.dtype != w_in.dtype:
             raise ConfigurationError(
                 f"state {name} is {tensor.dtype} and the weights are {w_in.dtype}; convert one of them."
@@ -287,11 +419,11 @@ def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, batch: i
     return tuple(state)
 
 
-def _check_coefficient(name: str, value: float | Tensor, features: int, w_in: Tensor) -> float | Tensor:
-    if not isinstance(value, Tensor):
-        return value
-    if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != features):
-        raise ShapeError(
-            f"{name} has shape {list(value.shape)}; one value, or one per neuron [{features}], is expected."
-        )
-    return value.to(device=w_in.device, dtype=w_in.dtype)
+def _check_coefficient(name: str, value: Tensor, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    allowed: list[tuple[int, ...]] = [(), shape]
+    if len(shape) == 2:
+        allowed.append((shape[0], 1))
+    if tuple(value.shape) not in allowed:
+        listed = ", or ".join(str(list(one)) for one in allowed[1:])
+        raise ShapeError(f"{name} has shape {list(value.shape)}; one value, or one per neuron {listed}, is expected.")
+    return value.to(device=like.device, dtype=like.dtype)

@@ -70,18 +70,20 @@ class ALIF(AbstractSpikingNeuron):
     def variables(self) -> tuple[str, ...]:
         return ("a", "v")
 
+    @property
+    def argument(self) -> str:
+        """``surrogate_argument``, with the published one by its name."""
+        return _PUBLISHED[self.form] if self.surrogate_argument == "published" else self.surrogate_argument
+
     def threshold(self, state: State, coefficients: Coefficients) -> Tensor:
         return self.base_threshold(coefficients) + coefficients["beta"] * state[0]
 
     def above_threshold(self, state: State, coefficients: Coefficients) -> Tensor:
         threshold = self.threshold(state, coefficients)
         difference = state[1] - threshold
-        argument = self.surrogate_argument if self.surrogate_argument != "published" else _PUBLISHED[self.form]
-        return (
-            difference
-            if argument == "difference"
-            else difference / (threshold if argument == "relative" else self.base_threshold(coefficients))
-        )
+        if self.argument == "difference":
+            return difference
+        return difference / (threshold if self.argument == "relative" else self.base_threshold(coefficients))
 
     def update(
         self, state: State, drive: Tensor, z: Tensor, w_rec_t: Tensor | None, coefficients: Coefficients

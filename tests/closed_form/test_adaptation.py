@@ -335,12 +335,6 @@ def test_a_refractory_period_that_cannot_be_is_refused(value, message):
         LIF(refractory_ms=value)
 
 
-def test_what_has_no_refractory_period_says_so():
-    layer = SpikingLayer(2, 3, neuron=LIF(refractory_ms=2.0))
-    with pytest.raises(ConfigurationError, match="LIF has a refractory period, and the kernels have none"):
-        scan(layer.neuron, torch.zeros(1, 2, 2), layer.w_in.detach(), spike=SuperSpike(), backend="numba")
-
-
 def test_a_chips_decay_bits_round_decays_and_leave_gains_alone():
     rounded = Quantization(decay_bits=2).coefficients({"decay_mem": 0.9, "beta": 1.8, "a": torch.tensor(0.3)})
     assert rounded == {"decay_mem": 1.0, "beta": 1.8, "a": torch.tensor(0.3)}

@@ -1,5 +1,2 @@
-"""What the ``<neuron>__numba.py`` files share: kernels, how they are compiled, threads, and the autograd node around them.
-
-``layer.run`` is the entry; ``kernels`` holds the loops; ``compiling`` turns them into machine code at first use and keeps it
-on disk; ``pool`` spreads samples over threads.
-"""
+"""The loops, as Numba compiles them at first use: ``kernels`` and ``adaptive`` hold them, ``compiling`` makes machine code of
+them and keeps it on disk, ``code`` hands them out."""

@@ -7,6 +7,7 @@ then load. A place that cannot be written to costs the cache and nothing else.
 
 import contextlib
 import functools
+import hashlib
 import inspect
 import logging
 import pickle
@@ -27,6 +28,8 @@ logger = logging.getLogger("snnlightning.numba")
 
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered and fused; NaN and infinity keep their meaning (no ``nnan``, no ``ninf``)."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""Division by zero gives infinity, as tensors do."""
 _NOTICEABLE_S = 0.5
 _compiling = threading.RLock()
 
@@ -68,24 +71,34 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
     numba = require("numba", "fast", "backend='numba'")
-    fastmath = _FAST if wanted.fast else False
-    namespace = {
-        name: numba.njit(nogil=True, fastmath=fastmath)(_retyped(value, dtype, value.__globals__))
-        if getattr(value, "helper", False)
-        else value
-        for name, value in wanted.function.__globals__.items()
-    }
-    function = _retyped(wanted.function, dtype, namespace)
+    fastmath: Any = _FAST if wanted.fast else False
+    codes = [repr((_OPTIONS, sorted(fastmath or ()))).encode()]
+
+    def with_helpers(function: Callable[..., Any]) -> dict[str, Any]:
+        """What the function sees, with compiled helpers."""
+        found = dict(function.__globals__)
+        for name in sorted(set(function.__code__.co_names) & found.keys()):
+            value = found[name]
+            if getattr(value, "helper", False):
+                found[name] = _helper(value, dtype, wanted.fast, with_helpers(value), fastmath)
+                code = value.__code__
+                codes.append(code.co_code + repr((code.co_consts, code.co_names)).encode())
+        return found
+
+    namespace = with_helpers(wanted.function)
+    # Numba's cache looks at the file of the loop alone; helpers of other files and options have their say through the name.
+    digest = hashlib.sha256(b"".join(codes)).hexdigest()[:12]
+    function = _retyped(wanted.function, f"{dtype}_{digest}", dtype, namespace)
     signature = wanted.signature.replace("real", dtype).replace("whole", dtype.replace("float", "int"))
     try:
-        dispatcher = numba.njit(nogil=True, fastmath=fastmath, cache=True)(function)
+        dispatcher = numba.njit(**_OPTIONS, fastmath=fastmath, cache=True)(function)
         folder = Path(dispatcher.stats.cache_path)
         with _one_process_at_a_time(folder):
             _fill(dispatcher, signature, folder)
     except (OSError, RuntimeError, EOFError, pickle.PickleError) as error:
         # No place for a cache, a full disk, or a file that a crash cut short: go on without.
         _say(f"compiled code is not kept on disk ({type(error).__name__}: {error}); set NUMBA_CACHE_DIR to a folder.")
-        dispatcher = numba.njit(nogil=True, fastmath=fastmath)(function)
+        dispatcher = numba.njit(**_OPTIONS, fastmath=fastmath)(function)
         _fill(dispatcher, signature, None)
     dispatcher.disable_compile()
     compiled: Callable[..., Any] = dispatcher
@@ -108,11 +121,24 @@ def _say(message: str) -> None:
     logger.info(message)
 
 
-def _retyped(function: Callable[..., Any], dtype: str, namespace: dict[str, Any]) -> types.FunctionType:
+_helpers: dict[tuple[Callable[..., Any], str, bool], Callable[..., Any]] = {}
+
+
+def _helper(function: Callable[..., Any], dtype: str, fast: bool, namespace: dict[str, Any], fastmath: Any) -> Any:
+    """Compiled once, for all loops that call it."""
+    key = (function, dtype, fast)
+    if key not in _helpers:
+        _helpers[key] = require("numba", "fast", "backend='numba'").njit(**_OPTIONS, fastmath=fastmath)(
+            _retyped(function, dtype, dtype, namespace)
+        )
+    return _helpers[key]
+
+
+def _retyped(function: Callable[..., Any], suffix: str, dtype: str, namespace: dict[str, Any]) -> types.FunctionType:
     """The function under a name of its own, with ``real`` meaning ``dtype``."""
     assert inspect.isfunction(function)
     copy = types.FunctionType(function.__code__, {**namespace, "real": getattr(np, dtype)}, function.__name__)
-    copy.__qualname__ = f"{function.__qualname__}_{dtype}"
+    copy.__qualname__ = f"{function.__qualname__}_{suffix}"
     copy.__module__ = function.__module__
     return copy
 

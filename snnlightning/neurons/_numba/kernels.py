@@ -18,16 +18,15 @@ and the same operations in the same order as the reference, so that float32 roun
 
 from typing import Any
 
+from .._fused.recursion import CURRENT, DELAYED, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
 
-__all__ = ["CURRENT", "DELAYED", "RECURRENT", "RESET_ATTACHED", "RESET_ZERO", "SPIKING",
-           "advance", "count_some", "events", "retreat", "weight_gradient"]  # fmt: skip
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "dots", "events", "mostly", "product", "rest",
+           "retreat", "send_back", "silence", "weight_gradient"]  # fmt: skip
 
 Array = Any
 real: Any = float
 """Stands for the element type; set when a kernel is compiled."""
-
-SPIKING, CURRENT, RESET_ZERO, RESET_ATTACHED, RECURRENT, DELAYED = 1, 2, 4, 8, 16, 32
 
 
 @kernel("int64(real[:,::1], int64)")
@@ -107,16 +106,61 @@ def _gather_values(rows: Array, index: Array, value: Array, lo: int, hi: int, ou
             out[j] += y * r0[j]
 
 
-@kernel(
+@helper
+def arrive(
+    s: int, t: int, row: int, pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, out: Array
+) -> None:  # fmt: skip
+    """out = W in + bias at step t of sample s: copied when the product is ready, otherwise gathered."""
+    n = out.shape[0]
+    if drive.size > 0:
+        d = drive[s, t]
+        for j in range(n):
+            out[j] = d[j]
+        return
+    for j in range(n):
+        out[j] = 0
+    if value.size == 0:
+        _gather(w_in_t, index, pointer[row], pointer[row + 1], out)
+    else:
+        _gather_values(w_in_t, index, value, pointer[row], pointer[row + 1], out)
+    if bias.size > 0:
+        for j in range(n):
+            out[j] += bias[j]
+
+
+@helper
+def come_back(w_rec_t: Array, index: Array, lo: int, hi: int, back: Array, out: Array) -> None:
+    """out += V S, summed by itself first, as the reference does; ``back`` is to work in."""
+    for j in range(back.shape[0]):
+        back[j] = 0
+    _gather(w_rec_t, index, lo, hi, back)
+    for j in range(back.shape[0]):
+        out[j] += back[j]
+
+
+@helper
+def rest(left: Array, silent: int) -> None:
+    """One step less to go for neurons in their refractory period; those that spiked are set anew by the caller."""
+    if silent:
+        for j in range(left.shape[0]):
+            left[j] = max(left[j] - real(1), real(0))
+
+
+ADVANCE = (
     "void(int64[::1], int32[::1], real[::1], real[:,:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
-    "real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
-    "real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,::1], int64, int64)"
+    "real[:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
+    "real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,::1], int64, int64, int64)"
 )
+"""Signature of every ``advance``."""
+
+
+@kernel(ADVANCE)
 def advance(
     pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
-    decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any, v: Array, i: Array,
+    coefficients: Array, constants: Array, v: Array, second: Array, left: Array,
     spike_pointer: Array, spike_index: Array, known: int,
-    output: Array, potentials: Array, currents: Array, scratch: Array, steps: int, flags: int,
+    output: Array, potentials: Array, seconds: Array, currents: Array, arguments: Array, scratch: Array,
+    silent: int, steps: int, flags: int,
 ) -> None:  # fmt: skip
     """Run S samples over T steps.
 
@@ -126,56 +170,56 @@ def advance(
         bias: [N], or empty.
         w_in_t, w_rec_t: weights by presynaptic neuron, [K, N] and [N, N].
         first: [S, N], what arrives through w_rec at the first step when ``delayed``.
-        decay_syn, decay_mem, gain: a, b and g, [N].
-        v, i: [S, N], the state; overwritten with the last one.
+        coefficients: [3, N]: a, b and g.
+        constants: v_th.
+        v, second, left: [S, N], the state: potential, i, and steps of the refractory period; overwritten with the last one.
         spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
         output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
+        seconds, arguments: not used here.
         scratch: [2, N], to work in.
+        silent: R, steps of the refractory period.
     """
     samples, n = v.shape
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     recurrent, delayed = flags & RECURRENT, flags & DELAYED
-    dense, binary = drive.size > 0, value.size == 0
+    v_th = constants[0]
+    decay_syn, decay_mem, gain = coefficients[0], coefficients[1], coefficients[2]
     cur, back = scratch[0], scratch[1]
     found = 0
     for s in range(samples):
-        vs, cs = v[s], i[s] if has_current else v[s]
+        vs, cs = v[s], second[s] if has_current else v[s]
+        waits = left[s] if silent else v[s]
         for t in range(steps):
             row = s * steps + t
             if potentials.size > 0:
                 p = potentials[s, t]
                 for j in range(n):
                     p[j] = vs[j]
-            if output.size > 0:
-                o = output[s, t]
-                if spiking:
-                    for j in range(n):
-                        o[j] = real(1) if vs[j] > v_th else real(0)
-                else:
+            if not spiking:
+                if output.size > 0:
+                    o = output[s, t]
                     for j in range(n):
                         o[j] = vs[j]
-            if spiking:
-                if known:
-                    found = spike_pointer[row + 1]
+            elif known:
+                found = spike_pointer[row + 1]
+            else:
+                if silent:
+                    for j in range(n):
+                        spike_index[found] = j
+                        found += (vs[j] > v_th) & (waits[j] <= 0)
                 else:
                     for j in range(n):
                         spike_index[found] = j
                         found += vs[j] > v_th
-                    spike_pointer[row + 1] = found
-            if dense:
-                d = drive[s, t]
-                for j in range(n):
-                    cur[j] = d[j]
-            else:
-                for j in range(n):
-                    cur[j] = 0
-                if binary:
-                    _gather(w_in_t, index, pointer[row], pointer[row + 1], cur)
-                else:
-                    _gather_values(w_in_t, index, value, pointer[row], pointer[row + 1], cur)
-                if bias.size > 0:
+                spike_pointer[row + 1] = found
+                if output.size > 0:
+                    o = output[s, t]
                     for j in range(n):
-                        cur[j] += bias[j]
+                        o[j] = real(0)
+                    for e in range(spike_pointer[row], found):
+                        o[spike_index[e]] = real(1)
+                rest(waits, silent)
+            arrive(s, t, row, pointer, index, value, drive, bias, w_in_t, cur)
             if recurrent:
                 if delayed and t == 0:
                     f = first[s]
@@ -183,11 +227,7 @@ def advance(
                         cur[j] += f[j]
                 else:
                     sender = row - 1 if delayed else row
-                    for j in range(n):
-                        back[j] = 0
-                    _gather(w_rec_t, spike_index, spike_pointer[sender], spike_pointer[sender + 1], back)
-                    for j in range(n):
-                        cur[j] += back[j]
+                    come_back(w_rec_t, spike_index, spike_pointer[sender], spike_pointer[sender + 1], back, cur)
             if has_current:
                 if currents.size > 0:
                     x = currents[s, t]
@@ -210,10 +250,29 @@ def advance(
                         vs[k] = vs[k] * real(0)
                     else:
                         vs[k] = vs[k] - v_th
+                    if silent:
+                        waits[k] = silent
+
+
+@kernel("void(real[:,:,::1], int64[::1], int32[::1], real[:,::1], int64)")
+def silence(psi: Array, spike_pointer: Array, spike_index: Array, left: Array, silent: int) -> None:
+    """psi = 0 where a neuron was in its refractory period; ``left`` [S, N] is what was left of it at the start."""
+    samples, steps, n = psi.shape
+    for s in range(samples):
+        for j in range(n):
+            for t in range(steps):
+                if left[s, j] <= t:
+                    break
+                psi[s, t, j] = 0
+        for t in range(steps):
+            row = s * steps + t
+            for e in range(spike_pointer[row], spike_pointer[row + 1]):
+                for u in range(t + 1, min(t + 1 + silent, steps)):
+                    psi[s, u, spike_index[e]] = 0
 
 
 @helper
-def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> None:
+def dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> None:
     """out[k] = rows[k] . vector for the chosen k."""
     n = vector.shape[0]
     e = 0
@@ -243,7 +302,7 @@ def _dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> 
 
 
 @helper
-def _product(delta: Array, rows: Array, out: Array) -> None:
+def product(delta: Array, rows: Array, out: Array) -> None:
     """out += delta @ rows, for a few rows of delta; four rows of the matrix at a time, which then stay close by."""
     samples, n = delta.shape
     k = 0
@@ -275,17 +334,42 @@ def _product(delta: Array, rows: Array, out: Array) -> None:
         k += 1
 
 
-@kernel(
-    "void(real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], int64[::1], int32[::1],"
-    "real[:,::1], real[:,::1], real[::1], real[::1], real[::1], real, real[:,::1], real[:,::1], real[:,::1],"
-    "real[:,:,::1], real[:,:,::1], real[:,:,::1], int32[::1], int64, int64)",
-    fast=True,
+RETREAT = (
+    "void(real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], int64[::1],"
+    "int32[::1], real[:,::1], real[:,::1], real[:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
+    "real[:,:,::1], real[:,:,::1], real[:,:,::1], int32[::1], int64, int64)"
 )
+"""Signature of every ``retreat``."""
+
+
+@helper
+def mostly(psi: Array) -> bool:
+    """Whether a product beats picking the neurons whose psi is not zero."""
+    samples, steps, n = psi.shape
+    active = 0
+    for s in range(samples):
+        for t in range(steps):
+            p = psi[s, t]
+            for j in range(n):
+                active += p[j] != 0
+    return bool(active > 0.55 * (samples * steps * n))
+
+
+@helper
+def send_back(delta: Array, h: Array, w_rec_t: Array, chosen: Array, out: Array) -> None:
+    """out = V^T delta of one sample, where h is not zero."""
+    count = 0
+    for j in range(h.shape[0]):
+        chosen[count] = j
+        count += h[j] != 0
+    dots(w_rec_t, chosen, count, delta, out)
+
+
+@kernel(RETREAT, fast=True)
 def retreat(
-    psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
-    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array,
-    decay_syn: Array, decay_mem: Array, gain: Array, v_th: Any,
-    grad_v: Array, grad_i: Array, grad_z: Array, delta: Array, grad_decays: Array, scratch: Array, chosen: Array,
+    psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, seconds: Array, currents: Array,
+    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array, constants: Array,
+    grad_v: Array, grad_second: Array, grad_z: Array, delta: Array, grad_coefficients: Array, scratch: Array, chosen: Array,
     steps: int, flags: int,
 ) -> None:  # fmt: skip
     """The adjoint of ``advance``, for S samples at once, last step first.
@@ -301,32 +385,27 @@ def retreat(
         grad_output, grad_potentials: what comes from above; empty when nothing does.
         potentials, currents: v[n] and x[n] as ``advance`` gives them; empty where not needed (see ``layer``).
         w_rec, w_rec_t: empty when nothing flows back through them.
-        grad_v, grad_i: [S, N], the gradient of the last state; overwritten with that of the first.
+        seconds: not used here.
+        grad_v, grad_second: [S, N], the gradient of the last v and i; overwritten with that of the first.
         grad_z: [S, N]: of the last state's spikes when ``delayed``.
         delta: [S, T, N], dL/dcur; written.
-        grad_decays: [S, 3, N]: of a, b and g, summed over time; empty when not wanted.
+        grad_coefficients: [S, 3, N]: of a, b and g, summed over time; empty when not wanted.
         scratch, chosen: [3, S, N] of zeros and [N + 1], to work in.
     """
     samples, n = grad_v.shape
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     attached, delayed = flags & RESET_ATTACHED, flags & DELAYED
     recurrent = w_rec_t.size > 0
-    wants_decays = grad_decays.size > 0
+    wants_decays = grad_coefficients.size > 0
+    v_th = constants[0]
+    decay_syn, decay_mem, gain = coefficients[0], coefficients[1], coefficients[2]
     if not spiking:
-        _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v, grad_i,
-                            delta, grad_decays, steps, has_current)  # fmt: skip
+        _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v,
+                            grad_second, delta, grad_coefficients, steps, has_current)  # fmt: skip
         return
     # dL/dcur of the step at which these spikes arrived; what comes back through w_rec; the reset's share of dL/dS
     later, back, kept = scratch[0], scratch[1], scratch[2]
-    many = False
-    if recurrent:
-        active = 0
-        for s in range(samples):
-            for t in range(steps):
-                p = psi[s, t]
-                for j in range(n):
-                    active += p[j] != 0
-        many = active > 0.55 * (samples * steps * n)
+    many = recurrent and mostly(psi)
     for t in range(steps - 1, -1, -1):
         for s in range(samples):
             row = s * steps + t
@@ -351,7 +430,7 @@ def retreat(
                 for e in range(spike_pointer[row], spike_pointer[row + 1]):
                     gv[spike_index[e]] *= real(0)
             if has_current:
-                gi = grad_i[s]
+                gi = grad_second[s]
                 for j in range(n):
                     d[j] = gi[j]
             else:
@@ -361,15 +440,11 @@ def retreat(
                 for j in range(n):
                     after[j] = d[j]
         if many:
-            _product(later, w_rec, back)
+            product(later, w_rec, back)
         for s in range(samples):
             gv, b, d, h = grad_v[s], back[s], delta[s, t], psi[s, t]
             if recurrent and not many:
-                count = 0
-                for j in range(n):
-                    chosen[count] = j
-                    count += h[j] != 0
-                _dots(w_rec_t, chosen, count, later[s] if delayed else d, b)
+                send_back(later[s] if delayed else d, h, w_rec_t, chosen, b)
             if delayed and t == steps - 1:
                 for j in range(n):
                     b[j] += grad_z[s, j]
@@ -378,7 +453,7 @@ def retreat(
                 for j in range(n):
                     b[j] -= extra[j]
             if wants_decays:
-                a_sum, b_sum, g_sum = grad_decays[s, 0], grad_decays[s, 1], grad_decays[s, 2]
+                a_sum, b_sum, g_sum = grad_coefficients[s, 0], grad_coefficients[s, 1], grad_coefficients[s, 2]
                 x, p = currents[s, t], potentials[s, t]
                 for j in range(n):
                     b_sum[j] += gv[j] * p[j]
@@ -387,7 +462,7 @@ def retreat(
                     for j in range(n):
                         a_sum[j] += d[j] * x[j]
             if has_current:
-                gi = grad_i[s]
+                gi = grad_second[s]
                 for j in range(n):
                     gi[j] = decay_syn[j] * d[j] + gain[j] * gv[j]
             if grad_output.size > 0:

@@ -1,4 +1,4 @@
-"""What the Numba kernels can do, and the reason when they cannot."""
+"""What the compiled loops can do, and the reason when they cannot."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ __all__ = ["reason_against"]
 _DTYPES = (torch.float32, torch.float64)
 
 
-def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFunction | None) -> str | None:  # noqa: PLR0911
+def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
     """None, or why this neuron with these weights and this spike function has no kernel.
 
     Args:
@@ -24,8 +24,6 @@ def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFu
     name = type(neuron).__name__
     if type(neuron) is not known:
         return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
-    if getattr(neuron, "refractory_ms", 0.0) > 0.0:
-        return f"{name} has a refractory period, and the kernels have none"
     if neuron.spiking and "v_th" in neuron.coefficient_names:
         return f"{name} has thresholds that are listed, drawn or learned, and the kernels have one that is fixed"
     if w_in.device.type != "cpu":

@@ -1,0 +1,53 @@
+"""Fused: a neuron whose layer runs as one autograd node over compiled loops; what ``<neuron>__fused.py`` holds."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ...events import Events
+from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from . import layer, support
+from .recursion import Recursion
+
+__all__ = ["Fused"]
+
+
+class Fused:
+    """The one class of neurons that ``recursion`` describes.
+
+    Args:
+        known: the class; others, its subclasses included, are refused.
+        recursion: from a record to its recursion.
+    """
+
+    def __init__(self, known: type, recursion: Callable[[Any], Recursion]) -> None:
+        self.known, self.recursion = known, recursion
+
+    def supports(self, neuron: NeuronLike, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
+        """None, or the reason why not."""
+        return support.reason_against(neuron, self.known, w_in, spike)
+
+    def run(
+        self,
+        backend: str,
+        neurons: Sequence[NeuronLike],
+        x: Tensor | Events,
+        w_in: Tensor | None,
+        w_rec: Tensor | None,
+        bias: Tensor | None,
+        state: State,
+        spikes: Sequence[SpikeFunction | None],
+        coefficients: Sequence[Coefficients],
+        learned: Mapping[str, Tensor],
+        potentials: bool,
+        members: tuple[int, ...],
+        plain: layer.Plain,
+    ) -> Trace:
+        """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
+        code: Any = importlib.import_module(f"{__package__.rpartition('.')[0]}._{backend}.code")
+        recursions = [self.recursion(neuron) for neuron in neurons]
+        return layer.run(
+            code, neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain
+        )  # fmt: skip

@@ -1,0 +1,677 @@
+"""A whole layer over time as one autograd node: events in, loops of machine code, weight gradients by events.
+
+Forward keeps the weights, the state that came and two lists of events (what arrived, what was sent); potentials are
+computed again in the backward pass, a few samples at a time. All of it is owned by the node, so gradients may be
+accumulated and any number of graphs may be alive at once.
+
+Samples are split into chunks whose size does not depend on the number of threads, and every sum runs in the order of the
+samples: results are the same bits for any number of threads.
+
+Where something is not finite (weights, or a state or gradient on the way) the reference does the work: skipping zeros would
+hide 0 times infinity.
+
+Members: K networks of one shape are K times as many tasks, each with the weights and numbers of its member. Inside, every
+array has the axis K, of size 1 where the caller has none.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...events import Events, dense, known, remember
+from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from . import pool
+from .recursion import RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
+
+__all__ = ["Code", "Plain", "run"]
+
+Array = np.ndarray[Any, Any]
+
+Plain = Callable[[Tensor, Tensor | None, State, Mapping[str, Tensor]], Trace]
+"""The reference: drive, w_rec, state, and tensors that replace coefficients of these names."""
+
+
+class Code(Protocol):
+    """What compiles the loops."""
+
+    def loop(self, name: str, dtype: str) -> Callable[..., Any]:
+        """A loop by name, for ``float32`` or ``float64``."""
+
+    def derivative(self, spike: Any, dtype: str) -> tuple[Callable[..., Any], tuple[float, ...]] | None:
+        """The surrogate's h as a loop ``(v, v_th, parameters, out)`` and its parameters, or None where it has none."""
+
+
+_CHUNK_ELEMENTS = 2**17
+"""S T N of a chunk: its potentials stay in the cache of one core."""
+_CHUNKS, _CHUNK_AT_LEAST = 8, 2**15
+"""Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
+number: a task for another thread costs as much as 10,000 elements."""
+
+
+@dataclasses.dataclass
+class _Events:
+    """Events as the kernels read them, of a chunk or of a batch; ``value`` is empty when all are one."""
+
+    pointer: Array
+    index: Array
+    value: Array
+
+    def part(self, lo: int, hi: int, steps: int) -> "_Events":
+        """Those of some samples, in the same memory."""
+        return _Events(self.pointer[lo * steps : hi * steps + 1], self.index, self.value)
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Events"]) -> "_Events":
+        """One list for all chunks."""
+        starts = np.cumsum([0, *(part.pointer[-1] for part in parts)])
+        pointers = [part.pointer[:-1] + start for part, start in zip(parts, starts, strict=False)]
+        pointer = np.concatenate([*pointers, starts[-1:]])
+        value = parts[0].value
+        if any(part.value.size for part in parts):
+            ones = (part.value if part.value.size else np.ones_like(part.index, value.dtype) for part in parts)
+            value = np.concatenate([*ones])
+        return cls(pointer, np.concatenate([part.index for part in parts]), value)
+
+    @classmethod
+    def of(cls, events: Events, dtype: torch.dtype) -> "_Events":
+        """In the same memory where the element type allows it."""
+        value = torch.empty(0, dtype=dtype) if events.value is None else events.value.detach().to(dtype)
+        return cls(_array(events.pointer), _array(events.index), _array(value))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What does not change during a call; one neuron, recursion, surrogate and set of coefficients per member."""
+
+    code: Code
+    neurons: Sequence[NeuronLike]
+    recursions: Sequence[Recursion]
+    spikes: Sequence[SpikeFunction | None]
+    coefficients: Sequence[Coefficients]
+    plain: Plain
+    potentials: bool
+    keep: bool
+    w_rec_given: bool
+    members: tuple[int, ...]
+    shape: torch.Size
+    arrived: _Events | None
+    found: list[_Events]
+    sent: list[_Events]
+
+    @property
+    def neuron(self) -> NeuronLike:
+        """The first; what is asked of it is the same for all."""
+        return self.neurons[0]
+
+    @property
+    def recursion(self) -> Recursion:
+        """The first; see ``neuron``."""
+        return self.recursions[0]
+
+
+def run(
+    code: Code,
+    neurons: Sequence[NeuronLike],
+    recursions: Sequence[Recursion],
+    x: Tensor | Events,
+    w_in: Tensor | None,
+    w_rec: Tensor | None,
+    bias: Tensor | None,
+    state: State,
+    spikes: Sequence[SpikeFunction | None],
+    coefficients: Sequence[Coefficients],
+    learned: Mapping[str, Tensor],
+    potentials: bool,
+    members: tuple[int, ...],
+    plain: Plain,
+) -> Trace:
+    """The layer's output, last state and potentials; the arguments are those of ``scan``, checked.
+
+    Args:
+        coefficients: of each member.
+        learned: those that were given as tensors, with the member axis; gradients flow to them.
+        members: (K,), or () without a member axis.
+    """
+    neuron, recursion = neurons[0], recursions[0]
+    events = None if w_in is None else x if isinstance(x, Events) else known(x)
+    dtype = x.dtype if w_in is None else w_in.dtype
+    finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
+    if not finite or not math.prod(x.shape[:-1]):
+        return plain(_drive(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
+    if w_in is None:
+        sparse = False
+    elif events is not None:
+        sparse = events.density < _break_even(w_in.shape[-2], looking_ns=0.0)
+    else:
+        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.6)
+    arrived = _Events.of(events, dtype) if events is not None and sparse else None
+    # What is needed of x itself: its elements where no list is there, its place in the graph.
+    needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
+    read: Tensor | None = dense(x).to(dtype) if needed else None
+    inputs = [learned.get(name) for name in recursion.learnable]
+    given = (w_in, w_rec, bias, *state, *inputs)
+    keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
+    found: list[_Events] = []
+    sent: list[_Events] = []
+    call = _Call(
+        code, neurons, recursions, spikes, coefficients, plain, potentials, keep, w_rec is not None, members, x.shape, arrived, found,
+        sent,
+    )  # fmt: skip
+    drive = _drive(read, w_in, bias) if not sparse and read is not None else None
+    output, *rest = _Layer.apply(
+        call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *inputs, *state,
+    )  # fmt: skip
+    last = tuple(rest[: len(state)])
+    trace = Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
+    if neuron.spiking:
+        own = _listed(sent, output)
+        remember(output, own)
+        trace = trace._replace(sent=own)
+    if isinstance(x, Tensor) and x.dtype == dtype and (events is not None or found):
+        trace = trace._replace(arrived=_listed(found, x) if events is None else events.beside(x))
+    return trace
+
+
+def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
+    """The events of all chunks as those of x [B, T, N], or of [K, B, T, N] as K B samples."""
+    joined = _Events.joined(parts) if len(parts) > 1 else parts[0]
+    value = torch.from_numpy(joined.value) if joined.value.size else None
+    shape = (x.shape[:-2].numel(), *x.shape[-2:])
+    return Events.trusted(torch.from_numpy(joined.pointer), torch.from_numpy(joined.index), value, shape).beside(x)
+
+
+def _drive(x: Tensor, w_in: Tensor | None, bias: Tensor | None) -> Tensor:
+    """W x + bias, [B, T, N] or [K, B, T, N]; without weights x is the drive already."""
+    if w_in is not None and w_in.ndim == 2:
+        return F.linear(x, w_in, bias)
+    if w_in is not None:
+        rows = x.flatten(-3, -2) @ w_in.mT
+        x = rows.unflatten(-2, x.shape[-3:-1])
+    return x if bias is None else x + (bias if bias.ndim == 1 else bias[:, None, None])
+
+
+def _density(code: Code, x: Tensor) -> float:
+    """The share of elements that are not zero, from about 64 rows."""
+    rows = _array(x).reshape(-1, x.shape[-1])
+    stride = max(1, rows.shape[0] // 64)
+    counted = len(range(0, rows.shape[0], stride))
+    return float(code.loop("count_some", _name(x))(rows, stride)) / (counted * rows.shape[1])
+
+
+def _break_even(features: int, looking_ns: float) -> float:
+    """The density below which events are cheaper than a matrix product, forward and backward, for N neurons.
+
+    Measured per element of x: a product costs about N / 35 ns, looking for events 0.6 ns, an event 10 + N / 8 ns.
+    """
+    return (features / 35.0 - looking_ns) / (10.0 + features / 8.0)
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _array(tensor: Tensor) -> Array:
+    """The tensor's memory, or that of a contiguous copy."""
+    array: Array = tensor.detach().resolve_neg().contiguous().numpy()
+    return array
+
+
+def _row(value: float | Tensor, features: int, dtype: np.dtype[Any]) -> Array:
+    if isinstance(value, Tensor):
+        return _array(value.detach().expand(features))
+    return np.full(features, value, dtype)
+
+
+class _Numbers:
+    """The arrays that the loops of a call read: coefficients, weights by presynaptic neuron, sizes and flags."""
+
+    def __init__(self, call: _Call, like: Tensor, batch: int, steps: int, features: int) -> None:
+        neuron = call.neuron
+        self.members, self.batch, self.steps, self.features = len(call.neurons), batch, steps, features
+        self.axis = call.members
+        self.dtype = _name(like)
+        self.real = np.dtype(self.dtype)
+        self.coefficients = [
+            np.stack([_row(value, features, self.real) for value in recursion.rows(given)])
+            for recursion, given in zip(call.recursions, call.coefficients, strict=True)
+        ]
+        self.constants = [np.array(recursion.constants, self.real) for recursion in call.recursions]
+        self.attached = neuron.spiking and not getattr(neuron, "detach_reset", True)
+        self.to_zero = neuron.spiking and getattr(neuron, "reset", "") == "zero"
+        self.silent = int(getattr(neuron, "refractory_steps", 0))
+        self.adaptive = call.recursion.loops != "linear"
+        self.flags = (
+            call.recursion.flags
+            | SPIKING * neuron.spiking
+            | RESET_ZERO * self.to_zero
+            | RESET_ATTACHED * self.attached
+            | RECURRENT * call.w_rec_given
+        )
+        row = max(1, steps * features)
+        parts = max(-(-batch * self.members // _CHUNKS), _CHUNK_AT_LEAST // row)
+        size = max(1, min(_CHUNK_ELEMENTS // row, parts))
+        self.chunks = [
+            (k, lo, min(lo + size, batch)) for k in range(self.members) for lo in range(0, batch, size)
+        ]  # fmt: skip
+        self.none1, self.none2, self.none3 = (np.empty((0,) * k, self.real) for k in (1, 2, 3))
+        self.no_pointer, self.no_index = np.empty(0, np.int64), np.empty(0, np.int32)
+        self.no_events = _Events(self.no_pointer, self.no_index, self.none1)
+        suffix = "" if not self.adaptive else f"_{call.recursion.loops}"
+        self.advance = call.code.loop(f"advance{suffix}", self.dtype)
+        self.retreat_name = f"retreat{suffix}"
+
+    def all(self, tensor: Tensor | None) -> Array | None:
+        """The memory of a tensor, with the member axis."""
+        return None if tensor is None else self.view(_array(tensor))
+
+    def view(self, array: Array) -> Array:
+        """[K, ...], whether there was a member axis or not."""
+        return array.reshape(self.members, *array.shape[len(self.axis) :])
+
+    def zeros(self, *shape: int) -> Array:
+        """[K, ...]."""
+        return np.zeros((self.members, *shape), self.real)
+
+    def given_back(self, array: Array) -> Tensor:
+        """A tensor, with a member axis only if the call has one."""
+        return torch.from_numpy(array.reshape(*self.axis, *array.shape[1:]))
+
+
+def _part(array: Array | None, chunk: tuple[int, int, int], none: Array) -> Array:
+    """A chunk of [K, B, ...], or nothing."""
+    k, lo, hi = chunk
+    return none if array is None else array[k, lo:hi]
+
+
+class _Layer(torch.autograd.Function):
+    """scan's loop over time. Its input is events (listed in the call, or looked for in x), or drive, the product that is ready."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, call: _Call, x: Tensor | None, drive: Tensor | None, w_in: Tensor | None, bias: Tensor | None,
+        w_rec: Tensor | None, *rest: Tensor | None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        source = w_in if w_in is not None else drive
+        assert source is not None
+        batch, steps = call.shape[-3:-1]
+        features = source.shape[-2] if w_in is not None else source.shape[-1]
+        numbers = _Numbers(call, source, batch, steps, features)
+        state = _named_state(call, rest)
+        weights = _weights(numbers, w_in, bias, w_rec, state, drive)
+        last = {name: variable.detach().clone() for name, variable in state.items() if name != "z"}
+        shape = (*call.members, batch, steps, features)
+        output = source.new_empty(shape)
+        potentials = source.new_empty(shape) if call.potentials and call.neuron.spiking else None
+        arrived, sent = _forward(numbers, call, weights, x, last, output, potentials)
+        if call.recursion.delayed:
+            last["z"] = output[..., -1, :].clone()
+        states = [last[name] for name in call.neuron.state_names]
+        if call.keep:
+            ctx.call, ctx.numbers, ctx.arrived, ctx.sent = call, numbers, arrived, sent
+            ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states)
+            ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
+        ctx.set_materialize_grads(False)
+        return (output, *states, *(() if potentials is None else (potentials,)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        with torch.no_grad():
+            found = _backward(ctx, grads) if ctx.finite else None
+        if found is None:
+            found = _reference_backward(ctx, grads)
+        if not torch.is_grad_enabled():
+            return found
+        # create_graph=True: a second derivative would be lost in silence.
+        anchor = torch.zeros((), requires_grad=True)
+        return tuple(g if g is None else _NoSecondDerivative.apply(g.detach(), anchor) for g in found)
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    """A gradient that cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, anchor: Tensor) -> Tensor:
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        raise RuntimeError(
+            "a compiled backend has no second derivative (its gradients cannot be differentiated again); "
+            "use backend='reference'."
+        )
+
+
+def _named_state(call: _Call, rest: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    names = call.neuron.state_names
+    return {name: t for name, t in zip(names, rest[len(rest) - len(names) :], strict=True) if t is not None}
+
+
+def _weights(
+    numbers: _Numbers,
+    w_in: Tensor | None,
+    bias: Tensor | None,
+    w_rec: Tensor | None,
+    state: dict[str, Tensor],
+    drive: Tensor | None,
+) -> dict[str, Array | None]:
+    first = None
+    if w_rec is not None and "z" in state:
+        first = numbers.all(state["z"].detach() @ w_rec.detach().mT)
+    return {
+        "drive": numbers.all(drive),
+        "bias": numbers.all(bias),
+        "w_in_t": None if w_in is None else numbers.all(w_in.mT),
+        "w_rec_t": None if w_rec is None else numbers.all(w_rec.mT),
+        "first": first,
+    }
+
+
+def _advance(
+    numbers: _Numbers, weights: dict[str, Array | None], chunk: tuple[int, int, int], arrived: _Events, sent: _Events,
+    state: tuple[Array, Array, Array], output: Array, kept: tuple[Array, Array, Array, Array], silent: int, known: bool,
+) -> None:  # fmt: skip
+    k = chunk[0]
+    drive, bias, w_in_t, w_rec_t, first = (weights[name] for name in ("drive", "bias", "w_in_t", "w_rec_t", "first"))
+    numbers.advance(
+        arrived.pointer, arrived.index, arrived.value,
+        _part(drive, chunk, numbers.none3), numbers.none1 if bias is None else bias[k],
+        numbers.none2 if w_in_t is None else w_in_t[k], numbers.none2 if w_rec_t is None else w_rec_t[k],
+        _part(first, chunk, numbers.none2), numbers.coefficients[k], numbers.constants[k], *state,
+        sent.pointer, sent.index, int(known), output, *kept, np.empty((4, numbers.features), numbers.real), silent,
+        numbers.steps, numbers.flags,
+    )  # fmt: skip
+
+
+def _forward(
+    numbers: _Numbers, call: _Call, weights: dict[str, Array | None], x: Tensor | None, last: dict[str, Tensor],
+    output: Tensor, potentials: Tensor | None,
+) -> tuple[list[_Events], list[_Events]]:  # fmt: skip
+    chunks, steps, none3 = numbers.chunks, numbers.steps, numbers.none3
+    out, seen = numbers.all(output), numbers.all(potentials)
+    # ``last`` is written through these views.
+    v, second, left = (
+        numbers.all(last[name]) if name in last else None for name in ("v", call.recursion.second, "refractory")
+    )
+    arrived, sent = ([numbers.no_events] * len(chunks) for _ in range(2))
+    _arrive(numbers, call, x, arrived)
+    none2, spiking = numbers.none2, call.neuron.spiking
+
+    def task(j: int) -> None:
+        chunk = chunks[j]
+        rows = (chunk[2] - chunk[1]) * steps
+        own = numbers.no_events
+        if spiking:
+            own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
+        state = _part(v, chunk, none2), _part(second, chunk, none2), _part(left, chunk, none2)
+        kept = _part(seen, chunk, none3), none3, none3, none3
+        _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
+        if spiking:
+            sent[j] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
+
+    pool.run(task, len(chunks))
+    if spiking:
+        call.sent.append(_Events.joined(sent))
+        at = [k * numbers.batch for k, _, _ in chunks]
+        sent = [call.sent[0].part(a + lo, a + hi, steps) for a, (_, lo, hi) in zip(at, chunks, strict=True)]
+    return arrived, sent
+
+
+def _arrive(numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Events]) -> None:
+    """Fill in the input events of every chunk: parts of the list that came, or what is found in x, once for all members."""
+    chunks, steps = numbers.chunks, numbers.steps
+    shared = len(call.shape) == 3
+    if call.arrived is not None:
+        for j, (k, lo, hi) in enumerate(chunks):
+            at = 0 if shared else k * numbers.batch
+            arrived[j] = call.arrived.part(at + lo, at + hi, steps)
+    if x is None or call.arrived is not None:
+        return
+    given = _array(x).reshape(-1, *call.shape[-3:])
+    parts = len(chunks) // numbers.members
+
+    def find(j: int) -> None:
+        k, lo, hi = chunks[j]
+        arrived[j] = _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
+
+    pool.run(find, parts if shared else len(chunks))
+    call.found.extend(arrived[:parts] if shared else arrived)
+    if shared:
+        arrived[:] = arrived[:parts] * numbers.members
+
+
+def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
+    """The events of some rows."""
+    room = x.size + 1
+    pointer, index, value = np.empty(len(x) + 1, np.int64), np.empty(room, np.int32), np.empty(room, numbers.real)
+    bits = x.view(f"i{x.itemsize}")
+    counts = code.loop("events", numbers.dtype)(x, bits, index, value, pointer) > 0
+    return _Events(pointer, index[: pointer[-1]].copy(), value[: pointer[-1]].copy() if counts else numbers.none1)
+
+
+def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...] | None:  # noqa: PLR0915
+    """All gradients, or None when something on the way was not finite."""
+    call, numbers = ctx.call, ctx.numbers
+    neuron, recursion, chunks = call.neuron, call.recursion, numbers.chunks
+    drive, w_in, bias, w_rec, *rest = ctx.saved_tensors
+    _, wants_x, wants_drive, wants_w_in, wants_bias, wants_w_rec, *wants_rest = ctx.needs_input_grad
+    state = _named_state(call, rest)
+    wants_coefficients = any(wants_rest[: len(recursion.learnable)])
+    batch, steps, features = numbers.batch, numbers.steps, numbers.features
+    real, none2, none3 = numbers.real, numbers.none2, numbers.none3
+
+    above: dict[str, Tensor | None] = dict(zip(neuron.state_names, grads[1:], strict=False))
+    grad_output = numbers.all(grads[0])
+    from_potentials = numbers.all(grads[-1] if neuron.spiking and call.potentials else None)
+
+    def start(name: str | None) -> Array:
+        grad: Array | None = numbers.all(None if name is None else above.get(name))
+        return numbers.zeros(batch, features) if grad is None else grad.copy()
+
+    grad_v, grad_second = start("v"), start(recursion.second)
+    grad_z = start("z") if recursion.delayed else None
+    adaptive = numbers.adaptive
+    needs_potentials = neuron.spiking or wants_coefficients
+    needs_currents = adaptive or wants_coefficients or (numbers.attached and numbers.to_zero)
+    through_w_rec = w_rec is not None and neuron.spiking and not getattr(neuron, "detach_recurrent", False)
+    weights = _weights(numbers, w_in, bias, w_rec, state, drive) if needs_potentials else {}
+    w_back, w_back_t = (numbers.all(w_rec), weights["w_rec_t"]) if through_w_rec else (None, None)
+    whole = np.empty((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
+    sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
+    at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
+    grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in else None
+    grad_w_rec = numbers.zeros(features, features) if wants_w_rec else None
+    grad_bias = numbers.zeros(batch, features) if wants_bias else None
+    formulas = [call.code.derivative(spike, numbers.dtype) for spike in call.spikes] if neuron.spiking else []
+    parameters = [np.array(f[1], real) if f is not None else numbers.none1 for f in formulas]
+    threads = torch.get_num_threads()
+    together = 1 if threads == 1 else 2 * threads
+    deltas: dict[int, Array] = {}
+    retreat = call.code.loop(numbers.retreat_name, numbers.dtype)
+    silence = call.code.loop("silence", numbers.dtype) if numbers.silent else None
+    began = [numbers.all(state.get(name)) for name in ("v", recursion.second, "refractory")]
+
+    def again(j: int) -> tuple[Array, Array, Array, Array]:
+        """v[n], the second variable, the current and the surrogate's argument of a chunk, computed once more."""
+        chunk = chunks[j]
+        shape = (chunk[2] - chunk[1], steps, features)
+        kept = (
+            np.empty(shape, real),
+            np.empty(shape, real) if adaptive else none3,
+            np.empty(shape, real) if needs_currents else none3,
+            np.empty(shape, real) if adaptive else none3,
+        )
+        v, second, left = (_part(variable, chunk, none2).copy() for variable in began)
+        _advance(numbers, weights, chunk, ctx.arrived[j], ctx.sent[j], (v, second, left), none3, kept, 0, True)
+        return kept
+
+    def through_time(j: int, kept: tuple[Array, Array, Array, Array], psi: Array) -> None:
+        chunk = chunks[j]
+        k, lo, hi = chunk
+        if silence is not None:
+            silence(psi, ctx.sent[j].pointer, ctx.sent[j].index, _part(began[2], chunk, none2), numbers.silent)
+        delta = np.empty((hi - lo, steps, features), real) if whole is None else whole[k, lo:hi]
+        deltas[j] = delta
+        retreat(
+            psi, _part(grad_output, chunk, none3), _part(from_potentials, chunk, none3), *kept[:3],
+            ctx.sent[j].pointer, ctx.sent[j].index, none2 if w_back is None else w_back[k],
+            none2 if w_back_t is None else w_back_t[k], numbers.coefficients[k], numbers.constants[k],
+            grad_v[k, lo:hi], grad_second[k, lo:hi], _part(grad_z, chunk, none2), delta, _part(sums, chunk, none3),
+            np.zeros((3, hi - lo, features), real), np.empty(features + 1, np.int32), steps, numbers.flags,
+        )  # fmt: skip
+        if grad_bias is not None:
+            grad_bias[k, lo:hi] = delta.sum(axis=1)
+        if at_start is not None:
+            at_start[k, lo:hi] = delta[:, 0]
+
+    def threshold(k: int) -> Any:
+        """What the surrogate's argument is counted from."""
+        return real.type(0.0) if adaptive else numbers.constants[k][0]
+
+    def task(j: int) -> None:
+        kept = again(j) if needs_potentials else (none3, none3, none3, none3)
+        psi = none3
+        if neuron.spiking:
+            k = chunks[j][0]
+            given = kept[3] if adaptive else kept[0]
+            # In place when nobody reads it any more.
+            psi = np.empty_like(given) if not adaptive and needs_currents else given
+            formulas[k][0](given.reshape(-1), threshold(k), parameters[k], psi.reshape(-1))
+        through_time(j, kept, psi)
+
+    for begin in range(0, len(chunks), together):
+        group = range(begin, min(begin + together, len(chunks)))
+        if any(f is None for f in formulas):
+            # A surrogate that only torch knows: potentials of all samples of the group, then h on this thread.
+            made: dict[int, Any] = {}
+            pool.run(lambda i: made.__setitem__(group[i], again(group[i])), len(group))  # noqa: B023
+            psis = {
+                j: _array(call.spikes[k].derivative(torch.from_numpy(made[j][3 if adaptive else 0]) - float(threshold(k))))
+                for j in group
+                for k in (chunks[j][0],)
+            }  # fmt: skip
+            pool.run(lambda i: through_time(group[i], made[group[i]], psis[group[i]]), len(group))  # noqa: B023
+        else:
+            pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
+        _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, grad_w_rec, threads)
+
+    if not all(bool(np.isfinite(array).all()) for array in (grad_v, grad_second)):
+        return None
+    firsts = {"v": numbers.given_back(grad_v)}
+    if recursion.second is not None:
+        firsts[recursion.second] = numbers.given_back(grad_second)
+    if at_start is not None:
+        delta_0 = numbers.given_back(at_start)
+        if grad_w_rec is not None:
+            grad_w_rec += numbers.all(state["z"].detach().mT @ delta_0)
+        if through_w_rec:
+            firsts["z"] = delta_0 @ w_rec.detach()
+    if "refractory" in state and above["refractory"] is not None:
+        # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
+        firsts["refractory"] = above["refractory"] * (state["refractory"] >= steps)
+    grad_x = None
+    if wants_x:
+        back = numbers.given_back(whole)
+        grad_x = (back.flatten(-3, -2) @ w_in.detach()).unflatten(-2, (batch, steps))
+        grad_x = grad_x.sum(0) if grad_x.ndim > len(call.shape) else grad_x
+    return (
+        None,
+        grad_x,
+        None if whole is None or not wants_drive else numbers.given_back(whole),
+        None if grad_w_in is None else numbers.given_back(grad_w_in).mT,
+        None if grad_bias is None else numbers.given_back(grad_bias.sum(axis=1)),
+        None if grad_w_rec is None else numbers.given_back(grad_w_rec).mT,
+        *_coefficient_gradients(call, numbers, sums, rest, wants_rest),
+        *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
+    )
+
+
+def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]:
+    return list(zip(names, wants[len(wants) - len(names) :], strict=True))
+
+
+def _coefficient_gradients(
+    call: _Call, numbers: _Numbers, sums: Array | None, rest: Sequence[Tensor | None], wants: Sequence[bool]
+) -> list[Tensor | None]:
+    """Each in its own shape."""
+    names = call.recursion.learnable
+    if sums is None:
+        return [None] * len(names)
+    rows = numbers.given_back(sums.sum(axis=1))
+    own = call.recursion.shares(rows.unbind(-2))
+    return [
+        own[name].sum_to_size(tensor.shape) if wanted and tensor is not None else None
+        for name, tensor, wanted in zip(names, rest, wants, strict=False)
+    ]
+
+
+def _sum_weights(
+    numbers: _Numbers, ctx: Any, deltas: list[tuple[int, Array]], grad_w_in: Array | None, grad_w_rec: Array | None,
+    threads: int,
+) -> None:  # fmt: skip
+    """Add some chunks to the weight gradients; threads share the columns, so the order of the sums does not change."""
+    loop = ctx.call.code.loop("weight_gradient", numbers.dtype)
+    width = -(-numbers.features // threads)
+    width = -(-width // 16) * 16
+    blocks = [(lo, min(lo + width, numbers.features)) for lo in range(0, numbers.features, width)]
+    delayed = int(ctx.call.recursion.delayed)
+    members = dict.fromkeys(numbers.chunks[j][0] for j, _ in deltas)
+    jobs = [
+        (k, lo, hi, grad, lists, late)
+        for grad, lists, late in ((grad_w_in, ctx.arrived, 0), (grad_w_rec, ctx.sent, delayed))
+        if grad is not None
+        for k in members
+        for lo, hi in blocks
+    ]
+
+    def task(i: int) -> None:
+        k, lo, hi, grad, lists, late = jobs[i]
+        for j, delta in deltas:
+            if numbers.chunks[j][0] == k:
+                loop(delta, lists[j].pointer, lists[j].index, lists[j].value, late, lo, hi, grad[k])
+
+    pool.run(task, len(jobs))
+
+
+def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The same gradients from the plain loop, where something is not finite."""
+    call, numbers = ctx.call, ctx.numbers
+    wants = ctx.needs_input_grad[1:]
+    with torch.enable_grad():
+        saved: list[Any] = [None if t is None else t.detach().requires_grad_() for t in ctx.saved_tensors]
+        drive, w_in, bias, w_rec, *rest = saved
+        x = None
+        if drive is None:
+            x = torch.from_numpy(_dense(numbers, ctx.arrived, call.shape)).requires_grad_()
+            current = _drive(x, w_in, bias)
+        else:
+            current = drive
+        names = call.recursion.learnable
+        learned = {name: t for name, t in zip(names, rest, strict=False) if t is not None}
+        state = tuple(_named_state(call, rest).values())
+        trace = call.plain(current, w_rec, state, learned)
+        outputs = (trace.output, *trace.state, *([trace.potentials] if call.neuron.spiking and call.potentials else []))
+        pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
+        inputs: tuple[Any, ...] = (x, drive, w_in, bias, w_rec, *rest)
+        leaves = [t for t, wanted in zip(inputs, wants, strict=True) if wanted]
+        found = iter(torch.autograd.grad([o for o, _ in pairs], leaves, [g for _, g in pairs], allow_unused=True))
+    return (None, *(next(found) if wanted else None for wanted in wants))
+
+
+def _dense(numbers: _Numbers, arrived: list[_Events], shape: torch.Size) -> Array:
+    """x again, from its events."""
+    x = np.zeros(tuple(shape), numbers.real)
+    whole = x.reshape(-1, *shape[-3:])
+    for (k, lo, hi), events in zip(numbers.chunks, arrived, strict=True):
+        if k >= len(whole):
+            break
+        rows = whole[k, lo:hi].reshape(-1, shape[-1])
+        row = np.repeat(np.arange(len(rows)), np.diff(events.pointer))
+        own = slice(events.pointer[0], events.pointer[-1])
+        rows[row, events.index[own]] = events.value[own] if events.value.size else 1.0
+    return x
