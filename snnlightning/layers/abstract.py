@@ -1,7 +1,7 @@
 """What layers have in common: stages of a network, neurons and their learned constants, weights as they are in effect."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -19,6 +19,7 @@ from ..surrogates import AbstractSurrogate, SuperSpike
 from ..typing import Coefficients, ConnectionKind, LayerRecord, NeuronLike, SpikeFunction, State
 from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
+from .weight_rule import AbstractWeightRule
 
 __all__ = ["AbstractLayer", "AbstractStage", "Effective", "Initializer", "Shape"]
 
@@ -149,6 +150,21 @@ class AbstractLayer(AbstractStage):
             for name in self.neuron.constants:
                 self._start(name)
 
+    def start_epoch(self, epoch: int) -> None:
+        """Tell the constraints of the weights that an epoch begins."""
+        for name, rule in self._rules():
+            rule.start_epoch(epoch, raw(self, name))
+
+    def after_step(self) -> None:
+        """Tell the constraints of the weights that the optimizer changed them."""
+        for name, rule in self._rules():
+            rule.after_step(raw(self, name))
+
+    def _rules(self) -> Iterator[tuple[str, AbstractWeightRule]]:
+        if parametrize.is_parametrized(self):
+            for name, chain in cast(nn.ModuleDict, self.parametrizations).items():
+                yield from ((name, rule) for rule in cast(nn.ModuleList, chain) if isinstance(rule, AbstractWeightRule))
+
     def set_quantization(self, quantization: Quantization | None, mode: QuantizeMode = "aware") -> None:
         """Run at this precision from now on, or in float again; see :func:`snnlightning.layers.quantize`."""
         if quantization is not None and not isinstance(quantization, Quantization):
@@ -223,9 +239,8 @@ class AbstractLayer(AbstractStage):
         folded = None if self.norm is None else self.norm.folded()
         if folded is None:
             return self.w_in, self.bias
-        scale, shift = folded
-        w_in = scale.view(-1, *[1] * (self.w_in.ndim - 1)) * self.w_in
-        return w_in, shift if self.bias is None else scale * self.bias + shift
+        (scale, shift), w_in = folded, self.w_in
+        return scale.view(-1, *[1] * (w_in.ndim - 1)) * w_in, shift if self.bias is None else scale * self.bias + shift
 
     def effective(self, places: int = 1) -> Effective:
         """What a call uses; a parametrisation computes a weight each time it is read, so it is read once.

@@ -150,6 +150,7 @@ class DelayedLayer(AbstractLayer):
 
     def start_epoch(self, epoch: int) -> None:
         """σ = start (end / start)^(epoch / sigma_epochs), and end from there on."""
+        super().start_epoch(epoch)
         share = min(1.0, epoch / self.sigma_epochs)
         self.sigma = self.sigma_start ** (1.0 - share) * self.sigma_end**share
 

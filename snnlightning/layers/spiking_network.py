@@ -10,6 +10,7 @@ from ..events import Events, dense
 from ..readouts import AbstractReadout
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
 from .abstract import AbstractLayer, AbstractStage, Shape
+from .constraints import AbstractConstraint
 
 __all__ = ["SpikingNetwork"]
 
@@ -26,13 +27,19 @@ class SpikingNetwork(nn.Module):
     Args:
         layers: at least one; each takes what the one before it gives. Shapes are checked here as far as they are known.
         readout: [B, T, C] -> [B, C], from :mod:`snnlightning.readouts`.
+        constraints: what the weights may be, from :mod:`snnlightning.layers.constraints`; applied in this order.
 
     Raises:
         ConfigurationError: no layer, or the last one has no neurons.
         ShapeError: neighbours that do not fit.
     """
 
-    def __init__(self, layers: Iterable[nn.Module], readout: AbstractReadout | Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        layers: Iterable[nn.Module],
+        readout: AbstractReadout | Callable[[Tensor], Tensor],
+        constraints: Iterable[AbstractConstraint] = (),
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.readout = readout
@@ -47,6 +54,8 @@ class SpikingNetwork(nn.Module):
         for module in self.layers:
             follow: Any = getattr(module, "shape_after", None)
             shape = None if follow is None else follow(shape)
+        for constraint in constraints:
+            constraint.apply(self)
 
     @property
     def names(self) -> tuple[str, ...]:

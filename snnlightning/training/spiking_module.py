@@ -250,6 +250,9 @@ class SpikingModule(L.LightningModule):
                 for state, value in saved["states"].get(name, {}).items():
                     setattr(metric, state, value.to(metric.device))
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._after_step()
+
     def on_validation_epoch_start(self) -> None:
         self._forget_counts("val")
 
@@ -276,6 +279,11 @@ class SpikingModule(L.LightningModule):
         for module in self.network.modules():
             if isinstance(module, AbstractStage):
                 module.start_epoch(self.current_epoch)
+
+    def _after_step(self) -> None:
+        for module in self.network.modules():
+            if isinstance(module, AbstractLayer):
+                module.after_step()
 
     def _train_metrics(self) -> dict[str, Metric]:
         return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
@@ -305,6 +313,7 @@ class SpikingModule(L.LightningModule):
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
+        self._after_step()
 
     @torch.compiler.disable  # torch 2.13 cannot trace LightningModule.log
     def _track(self, name: str, batch_size: int, batch_idx: int, *update: Any) -> None:
