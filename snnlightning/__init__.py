@@ -152,6 +152,7 @@ _FOLDERS = (
     *_HOMES,
     "distributions",
     "errors",
+    "firing",
     "hardware",
     "initializers",
     "interop",

@@ -160,8 +160,8 @@ def _neuron_node(nir: Any, layer: SpikingLayer, reader: Dialect) -> Any:
         raise ConfigurationError(f"{type(layer).__name__} runs in a way of its own; NIR export knows SpikingLayer's.")
     if layer.surrogate is not None and not isinstance(layer.surrogate, AbstractSurrogate):
         raise ConfigurationError(
-            "its surrogate is a function that need not be the step in the forward pass; export with a surrogate of "
-            "snnlightning.surrogates in its place."
+            f"its surrogate is {layer.surrogate!r}, which need not be the step in the forward pass, and a NIR node spikes at "
+            "its threshold; export with a surrogate of snnlightning.surrogates in its place."
         )
     neuron = layer.settled_neuron()
     names = [neuron.parameter_name(name) for name in neuron.learned]

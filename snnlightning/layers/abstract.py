@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events, dense
+from ..firing import AbstractFiring
 from ..initializers import AbstractInitializer, ScaledNormal
 from ..neurons import AbstractNeuron
 from ..scan import BACKENDS
@@ -227,7 +228,8 @@ class AbstractLayer(AbstractStage):
     @property
     def sends_spikes(self) -> bool:
         """Whether the output is known to be 0 and 1 only."""
-        return isinstance(self.surrogate, AbstractSurrogate)
+        firing = self.surrogate
+        return isinstance(firing, AbstractSurrogate) or (isinstance(firing, AbstractFiring) and firing.binary)
 
     @property
     def live_norm(self) -> AbstractNorm | None:

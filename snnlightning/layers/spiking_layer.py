@@ -29,7 +29,8 @@ class SpikingLayer(AbstractLayer):
         out_features: N >= 1.
         neuron: a record of :mod:`snnlightning.neurons`; one without threshold (``LI``) makes this a readout layer, whose
             output is its potential.
-        surrogate: a record of :mod:`snnlightning.surrogates`, or any v - v_th -> spikes; ``SuperSpike()`` when None.
+        surrogate: a record of :mod:`snnlightning.surrogates`, or any v - v_th -> spikes, such as escape noise of
+            :mod:`snnlightning.firing`; ``SuperSpike()`` when None.
         recurrent: whether the layer's spikes come back to it through ``w_rec``.
         bias: whether a learned constant is added to the input of every step.
         backend: passed to :func:`snnlightning.scan.scan`.

@@ -5,9 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .. import distributions, losses, neurons, readouts, regularizers, surrogates
+from .. import distributions, firing, losses, neurons, readouts, regularizers, surrogates
 from ..distributions import AbstractDistribution
 from ..errors import ConfigurationError, nearest
+from ..firing import AbstractEscape, AbstractFiring, ExponentialEscape
 from ..naming import build, named
 from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
 from ..readouts import AbstractReadout
@@ -17,6 +18,7 @@ from .spiking_module import Loss
 
 __all__ = [
     "build_constant",
+    "build_firing",
     "build_integrator",
     "build_loss",
     "build_neuron",
@@ -121,6 +123,42 @@ def build_surrogate(surrogate: str | Mapping[str, Any], height: float, width: fl
 
 def _family(name: str) -> type[AbstractSurrogate]:
     return cast(type[AbstractSurrogate], named("surrogate", surrogates, name))
+
+
+def build_firing(
+    given: str | Mapping[str, Any], surrogate: AbstractSurrogate, dt_ms: float
+) -> AbstractFiring | AbstractSurrogate:
+    """What decides over spikes: the step with its surrogate, escape noise, or a soft threshold.
+
+    Args:
+        given: ``step``, a name in :mod:`snnlightning.firing`, or a mapping with ``firing`` and its arguments. For escape noise
+            ``gradient`` may be ``expected`` (the derivative of the probability, the default) or ``surrogate``.
+        surrogate: the step's, and what ``gradient: surrogate`` means.
+        dt_ms: time step of the neurons, where firing has one.
+
+    Raises:
+        UnknownNameError, ConfigurationError: no such thing, or an argument that it does not have.
+
+    Example:
+        >>> from snnlightning.surrogates import SuperSpike
+        >>> build_firing({"firing": "exponential_escape", "rate_hz": 20.0}, SuperSpike(), dt_ms=2.0)
+        ExponentialEscape(surrogate=None, rate_hz=20.0, width=0.133, dt_ms=2.0)
+    """
+    arguments: dict[str, Any] = {"firing": given} if isinstance(given, str) else dict(given)
+    name = arguments.pop("firing", "step")
+    if name == "step":
+        if arguments:
+            raise ConfigurationError(f"the step has no parameter {', '.join(map(repr, arguments))}; its surrogate has.")
+        return surrogate
+    cls = named("way of firing", firing, name)
+    if issubclass(cls, AbstractEscape):
+        gradient = arguments.pop("gradient", "expected")
+        if gradient not in ("expected", "surrogate"):
+            raise ConfigurationError(f"gradient of {name} is {gradient!r}; it must be one of expected, surrogate.")
+        arguments["surrogate"] = surrogate if gradient == "surrogate" else None
+    if cls is ExponentialEscape:
+        arguments.setdefault("dt_ms", dt_ms)
+    return cast(AbstractFiring, build(cls, arguments))
 
 
 def build_readout(name: str) -> AbstractReadout:

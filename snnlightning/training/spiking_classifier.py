@@ -7,7 +7,15 @@ from ..errors import ConfigurationError
 from ..initializers import ScaledNormal
 from ..layers import SpikingLayer, SpikingNetwork
 from ..readouts import SpikeCount
-from .building import build_integrator, build_loss, build_neuron, build_readout, build_regularizers, build_surrogate
+from .building import (
+    build_firing,
+    build_integrator,
+    build_loss,
+    build_neuron,
+    build_readout,
+    build_regularizers,
+    build_surrogate,
+)
 from .spiking_module import SpikingModule
 
 __all__ = ["SpikingClassifier"]
@@ -41,6 +49,8 @@ class SpikingClassifier(SpikingModule):
             height and width, such as ``{"family": "multi_gaussian", "share": 0.1}``.
         surrogate_height: h at threshold; comparable between families.
         surrogate_width: half width at half maximum in units of v; comparable between families.
+        firing: ``step``; or what stands in its place, of :mod:`snnlightning.firing`, by name or as a mapping such as
+            ``{"firing": "sigmoid_escape", "width": 0.2, "gradient": "surrogate"}`` (``expected`` without).
         readout: file or class name in :mod:`snnlightning.readouts`. ``spike_count`` makes the last layer spike; all
             others read the potential of a leaky integrator.
         tau_out_ms: membrane time constant of the readout layer in ms; ``tau_mem_ms`` of the hidden layers when None.
@@ -90,6 +100,7 @@ class SpikingClassifier(SpikingModule):
         surrogate: str | dict[str, Any] = "superspike",
         surrogate_height: float = 1.0,
         surrogate_width: float = 0.1,
+        firing: str | dict[str, Any] = "step",
         readout: str = "max_over_time",
         tau_out_ms: float | None = None,
         loss: str = "cross_entropy",
@@ -120,7 +131,7 @@ class SpikingClassifier(SpikingModule):
                 f"neuron_options names {', '.join(twice)}, which is an argument of its own; set that."
             )
         hidden = build_neuron(neuron, **named, **options)
-        step = build_surrogate(surrogate, surrogate_height, surrogate_width)
+        step = build_firing(firing, build_surrogate(surrogate, surrogate_height, surrogate_width), dt_ms)
         read = build_readout(readout)
         counted = isinstance(read, SpikeCount)
         if counted and tau_out_ms is not None:

@@ -13,7 +13,8 @@ from snnlightning.errors import UnknownNameError
 
 ROOT = Path(snnlightning.__file__).parent
 FOLDERS = (
-    "distributions", "encoders", "initializers", "layers/constraints", "learning", "losses", "metrics", "neurons", "readouts", "regularizers", "study/objectives",
+    "distributions", "encoders", "firing", "initializers", "layers/constraints", "learning", "losses", "metrics", "neurons",
+    "readouts", "regularizers", "study/objectives",
     "study/policies", "surrogates",
 )  # fmt: skip
 NAMED = tuple(folder for folder in FOLDERS if folder != "metrics")

@@ -21,7 +21,7 @@ FLOORS = (
     ("events",),
     ("typing", "units", "naming"),
     ("distributions",),
-    ("scan", "neurons", "surrogates", "encoders", "readouts", "losses", "regularizers", "initializers", "pareto"),
+    ("scan", "neurons", "surrogates", "firing", "encoders", "readouts", "losses", "regularizers", "initializers", "pareto"),
     ("learning",),
     ("layers", "metrics", "hardware"),
     ("training", "data", "interop"),
