@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .layers import (
         BatchNorm,
+        Concat,
         ConvolutionalLayer,
         DelayedLayer,
         Dropout,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         LayerNorm,
         MaxPool,
         Quantization,
+        Residual,
         SpikingLayer,
         SpikingNetwork,
         SumPool,
@@ -84,6 +86,7 @@ _HOMES = {
     "events": ("Events",),
     "layers": (
         "BatchNorm",
+        "Concat",
         "ConvolutionalLayer",
         "DelayedLayer",
         "Dropout",
@@ -92,6 +95,7 @@ _HOMES = {
         "LayerNorm",
         "MaxPool",
         "Quantization",
+        "Residual",
         "SpikingLayer",
         "SpikingNetwork",
         "SumPool",
@@ -173,6 +177,7 @@ __all__ = [
     "Boxcar",
     "Circ",
     "ClippedInverse",
+    "Concat",
     "ConvolutionalLayer",
     "CubaLI",
     "CubaLIF",
@@ -212,6 +217,7 @@ __all__ = [
     "QuietBurst",
     "RandmanDataModule",
     "Rate",
+    "Residual",
     "RateDivergence",
     "RateUpperBound",
     "S2NN",

@@ -10,14 +10,17 @@ from .pooling import MaxPool, SumPool
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
 from .reshaping import Flatten, Unflatten
+from .skipping import AbstractSkip, Concat, Residual
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
 __all__ = [
     "AbstractLayer",
     "AbstractNorm",
+    "AbstractSkip",
     "AbstractStage",
     "BatchNorm",
+    "Concat",
     "ConvolutionalLayer",
     "DelayedLayer",
     "Dropout",
@@ -26,6 +29,7 @@ __all__ = [
     "LayerNorm",
     "MaxPool",
     "Quantization",
+    "Residual",
     "SpikingLayer",
     "SpikingNetwork",
     "SumPool",

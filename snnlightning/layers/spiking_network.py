@@ -11,6 +11,7 @@ from ..readouts import AbstractReadout
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
 from .abstract import AbstractLayer, AbstractStage, Shape
 from .constraints import AbstractConstraint
+from .skipping import AbstractSkip
 
 __all__ = ["SpikingNetwork"]
 
@@ -20,7 +21,7 @@ class SpikingNetwork(nn.Module):
 
     Stages with neurons are called ``hidden_0``, ``hidden_1``, ... and the last one ``readout``; others go by what they are
     (``pool_0``). Each leaves a record. Modules that only change the tensor on its way ([B, T, ...] to [B, T, ...]: flatten,
-    dropout, ...) may stand between them and leave none. Synapses from the data are of the kind ``input``, those into the last
+    dropout, ...) may stand between them and leave none; skip connections (``Residual``, ``Concat``) hold stages of their own. Synapses from the data are of the kind ``input``, those into the last
     stage ``readout``, a layer's own ``recurrent``, all others ``feedforward``; a network of one layer has ``input`` synapses
     only.
 
@@ -65,10 +66,9 @@ class SpikingNetwork(nn.Module):
     def stages(self) -> Iterator[tuple[str, AbstractStage]]:
         """The stages that leave a record, with their names, first to last."""
         met: dict[str, int] = {}
-        for module in self.layers:
-            if isinstance(module, AbstractStage):
-                number = met[module.label] = met.get(module.label, -1) + 1
-                yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
+        for module in _stages_in(self.layers):
+            number = met[module.label] = met.get(module.label, -1) + 1
+            yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
 
     def forward(
         self, x: Tensor | Events, states: Sequence[State | None] | None = None, *, potentials: bool = False
@@ -84,21 +84,40 @@ class SpikingNetwork(nn.Module):
         if states is not None and len(states) != len(names):
             raise ShapeError(f"{len(states)} states for {len(names)} layers; pass out.states of an earlier call.")
         records: list[LayerRecord] = []
-        binary = False
-        for module in self.layers:
-            if not isinstance(module, AbstractStage):
-                x, binary = module(dense(x)), binary and bool(getattr(module, "keeps_spikes", False))
-                continue
+
+        def run(stage: AbstractStage, x: Tensor | Events, binary: bool) -> LayerRecord:
             at = len(records)
             kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
-            record = module.run(
-                x,
-                None if states is None else states[at],
-                potentials=potentials,
-                name=names[at],
-                kind=kind,
-                binary=binary,
-            )
-            records.append(record)
-            x, binary = record.output, record.binary
+            state = None if states is None else states[at]
+            records.append(stage.run(x, state, potentials=potentials, name=names[at], kind=kind, binary=binary))
+            return records[-1]
+
+        _through(self.layers, x, False, run)
         return NetworkOutput(self.readout(records[-1].output), tuple(records))
+
+
+def _stages_in(modules: Iterable[nn.Module]) -> Iterator[AbstractStage]:
+    for module in modules:
+        if isinstance(module, AbstractStage):
+            yield module
+        elif isinstance(module, AbstractSkip):
+            yield from _stages_in(module.layers)
+
+
+def _through(
+    modules: Iterable[nn.Module],
+    x: Tensor | Events,
+    binary: bool,
+    run: Callable[[AbstractStage, Tensor | Events, bool], LayerRecord],
+) -> tuple[Tensor | Events, bool]:
+    """x through modules in a row, and whether what comes out is known to be spikes."""
+    for module in modules:
+        if isinstance(module, AbstractStage):
+            record = run(module, x, binary)
+            x, binary = record.output, record.binary
+        elif isinstance(module, AbstractSkip):
+            y, both = _through(module.layers, x, binary, run)
+            x, binary = module.merge(dense(x), dense(y)), binary and both and module.keeps_spikes
+        else:
+            x, binary = module(dense(x)), binary and bool(getattr(module, "keeps_spikes", False))
+    return x, binary

@@ -74,7 +74,7 @@ def test_signs_belong_to_the_sender_and_survive_training():
 
 
 def test_maps_have_a_sign_each_and_flattening_keeps_it():
-    conv = [ConvolutionalLayer(c, 4, [3], neuron=LIF(), padding="same") for c in (1, 4)]
+    conv = [ConvolutionalLayer(c, 4, [3], neuron=LIF(), padding="same", backend="reference") for c in (1, 4)]
     net = SpikingNetwork([*conv, Flatten(), SpikingLayer(4 * 6, 2, neuron=LI())], MaxOverTime(), [Dale(excitatory=0.5)])
     assert torch.equal(conv[1].w_in.sign(), torch.tensor([1.0, 1.0, -1.0, -1.0]).view(1, 4, 1).expand(4, 4, 3))
     assert torch.equal(net.layers[3].w_in.sign()[0], torch.tensor([1.0, -1.0]).repeat_interleave(12))
@@ -258,9 +258,9 @@ def _saved(model: SpikingModule, folder) -> str:
 def test_constraints_hold_for_kernels_and_delays_too():
     torch.manual_seed(0)
     layers = [
-        ConvolutionalLayer(2, 4, [3], neuron=LIF(), padding="same", recurrent=True),
+        ConvolutionalLayer(2, 4, [3], neuron=LIF(), padding="same", recurrent=True, backend="reference"),
         Flatten(),
-        DelayedLayer(4 * 6, 5, neuron=LIF(), max_delay_ms=3.0),
+        DelayedLayer(4 * 6, 5, neuron=LIF(), max_delay_ms=3.0, backend="reference"),
         SpikingLayer(5, 2, neuron=LI()),
     ]
     net = SpikingNetwork(layers, MaxOverTime(), [Dale(), RandomMask(density=0.5)])

@@ -9,6 +9,8 @@ from torch.nn.utils import parametrize
 from ...errors import ConfigurationError
 from ...units import positive
 from ..abstract import AbstractLayer
+from ..reshaping import Flatten
+from ..skipping import Concat
 from ..weight_rule import AbstractWeightRule
 from .abstract import AbstractConstraint, share
 
@@ -50,17 +52,23 @@ class Dale(AbstractConstraint):
         positive("Dale.inhibitory_gain", self.inhibitory_gain)
 
     def apply(self, network: nn.Module) -> None:
-        before: Tensor | None = None
+        before, flattened = None, False
         for layer in network.modules():
+            if isinstance(layer, Concat):
+                raise ConfigurationError(
+                    "Dale cannot tell whose spikes are whose behind a Concat; use Residual, or no Dale."
+                )
+            flattened |= isinstance(layer, Flatten)
             if not isinstance(layer, AbstractLayer):
                 continue
             if before is not None:
-                self._put(layer, "w_in", before)
+                self._put(layer, "w_in", before, flattened)
+            flattened = False
             before = signs(layer.channels, self.excitatory, self.inhibitory_gain)
             if layer.w_rec is not None:
-                self._put(layer, "w_rec", before)
+                self._put(layer, "w_rec", before, False)
 
-    def _put(self, layer: AbstractLayer, name: str, sign: Tensor) -> None:
+    def _put(self, layer: AbstractLayer, name: str, sign: Tensor, flattened: bool) -> None:
         weight: Tensor = getattr(layer, name)
         columns = weight.shape[1]
         if parametrize.is_parametrized(layer, name):
@@ -68,10 +76,10 @@ class Dale(AbstractConstraint):
                 f"{name} of a {type(layer).__name__} is constrained already; put Dale first in the list (DeepR keeps signs itself: "
                 "DeepR(excitatory=...))."
             )
-        if columns % len(sign) or (weight.ndim > 2 and columns != len(sign)):
+        if columns % len(sign) or (columns != len(sign) and not flattened):
             raise ConfigurationError(
                 f"{name} {list(weight.shape)} takes {columns} inputs and the layer before it has {len(sign)} neurons or maps with a "
-                "sign; Dale needs them to be the same, or flattened maps (Concat and groups mix signs)."
+                "sign; Dale needs them to be the same, or maps with Flatten() between (groups mix signs)."
             )
         sign = sign.repeat_interleave(columns // len(sign)).to(weight)
         parametrize.register_parametrization(layer, name, _Signed(sign.view(1, -1, *[1] * (weight.ndim - 2))))
