@@ -147,6 +147,17 @@ class Events:
         made._dense = x
         return made
 
+    def first(self, steps: int) -> "Events":
+        """x[:, :steps]: the same batch, stopped early."""
+        if steps >= self.shape[1]:
+            return self
+        row = self.rows()
+        sample, step = row.div(self.shape[1], rounding_mode="floor"), row.remainder(self.shape[1])
+        kept = step < steps
+        value = None if self.value is None else self.value[kept]
+        row = (sample * steps + step)[kept]
+        return self.of_rows(row, self.index[kept], value, (self.shape[0], steps, self.shape[2]))
+
     def rows(self) -> Tensor:
         """The row b T + t of each event, int64 [E]."""
         count = len(self.pointer) - 1

@@ -31,7 +31,8 @@ def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
             cells.append(format_value(objective, point["values"][name]))
             cells.append(format_value(objective, point["test"][name]) if point["test"] else "-")
         drawn = _merged(point["params"])
-        cells.append(escape(", ".join(f"{_short(name)} {drawn[name]}" for name in telling if name in drawn)))
+        says = [f"{_short(name)} {drawn[name]}" for name in telling if name in drawn]
+        cells.append(escape(", ".join([*_origin(point), *says])))
         table.add_row(*cells)
     if not points:
         table.caption = "no trial is feasible"
@@ -68,6 +69,16 @@ def format_value(objective: AbstractObjective, value: float) -> str:
     if objective.metric == "accuracy":
         return f"{100.0 * value:.1f} %"
     return format_count(value) if objective.unit else f"{value:.4g}"
+
+
+def _origin(point: Mapping[str, Any]) -> list[str]:
+    """Where a network comes from that was not trained from scratch: its first ancestor, and what a sweep did to it."""
+    says = [f"from {point['lineage'][0]}"] if point.get("lineage") else []
+    sweep = point.get("sweep")
+    if sweep:
+        says.append(f"stopped at {sweep['stop_step']}")
+        says += [f"pruned {100 * sweep['prune']:g} %"] if sweep["prune"] else []
+    return says
 
 
 def _telling(points: Sequence[Mapping[str, Any]], at_most: int = 6) -> list[str]:

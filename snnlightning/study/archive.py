@@ -134,6 +134,14 @@ class Archive:
         """Place of the next decision."""
         return 1 + max((entry.job.order for entry in self), default=-1)
 
+    def lineage(self, entry: Entry) -> tuple[int, ...]:
+        """The trials whose weights an entry has inherited, first to last."""
+        line: list[int] = []
+        while entry.parent is not None:
+            line.append(entry.parent)
+            entry = self[entry.parent]
+        return tuple(reversed(line))
+
     @property
     def charged(self) -> float:
         """Epochs that were spent, of all entries."""

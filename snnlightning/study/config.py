@@ -7,7 +7,8 @@ budget_epochs: null       # or the budget in epochs; trainings, failures and swe
 retries: 2              # how often a job whose worker died is run again (from its last checkpoint); may be changed later
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
-policy: {name: plain}     # what is tried and for how long; a file of snnlightning.study.policies with its arguments
+policy: {name: inherit}   # what is tried and for how long; a file of snnlightning.study.policies with its arguments.
+                          # Left out: inherit where the model is a SpikingModule, else plain
 sampler: {name: tpe, startup_trials: 10}
 objectives:             # the first one chooses the best epoch of a training, the others break its ties
   - {name: accuracy, reference: 0.5}
@@ -49,7 +50,7 @@ _DEFAULTS: dict[str, Any] = {
     "retries": 2,
     "in_flight": 4,
     "chance_margin": 0.1,
-    "policy": {"name": "plain"},
+    "policy": None,
     "sampler": {"name": "tpe"},
     "trainer": {},
     "start": [],
@@ -144,6 +145,7 @@ class StudyConfig:
             {"name": name, **{field: getattr(item, field) for field in _fields(type(item))}}
             for name, item in objectives.items()
         ]
+        resolved["policy"] = resolved["policy"] or {"name": _default_policy(base)}
         policy = _policy(resolved["policy"])
         resolved["policy"] = {"name": resolved["policy"]["name"], **dataclasses.asdict(policy)}
         in_flight = _whole("in_flight", resolved["in_flight"], 1)
@@ -292,6 +294,13 @@ def _objectives(raw: object) -> dict[str, AbstractObjective]:
 def _fields(cls: type[AbstractObjective]) -> list[str]:
     """What may be said of an objective; its profile is in its name."""
     return [field.name for field in dataclasses.fields(cls) if field.name != "profile"]
+
+
+def _default_policy(base: Mapping[str, Any]) -> str:
+    """What suits a model: weights of a network that is none of ours cannot be edited."""
+    from ..training import SpikingModule
+
+    return "inherit" if issubclass(resolve_class("model", base["model"]["class_path"]), SpikingModule) else "plain"
 
 
 def _policy(raw: object) -> AbstractPolicy:

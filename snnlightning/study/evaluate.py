@@ -9,23 +9,26 @@ import torch
 
 from ..training import EnergyLogger, SpikingModule
 from .building import build
-from .files import CHECKPOINT, read_yaml, trial_directory, write_json
+from .files import CHECKPOINT, read_yaml, write_json
 from .objectives import AbstractObjective, AbstractPriced
 from .trial import data_module, evaluation_trainer
 
 __all__ = ["evaluate_on_test"]
 
 
-def evaluate_on_test(directory: Path, number: int, objectives: Mapping[str, AbstractObjective]) -> dict[str, float]:
-    """Test one trial's checkpoint.
+def evaluate_on_test(folder: Path, objectives: Mapping[str, AbstractObjective]) -> dict[str, float]:
+    """Test the checkpoint of a trial, or of a network that a sweep made.
 
     Writes ``counts.json`` (synaptic operations by layer and kind), ``raster.json`` (spikes of the first test sample) when
-    the model returns records, and ``test.json`` last of all, into the trial's folder.
+    the model returns records, and ``test.json`` last of all, into its folder.
+
+    Args:
+        folder: with ``best.ckpt`` and ``config.yaml``.
+        objectives: of the study.
 
     Returns:
         The objectives' values on the test set, by name.
     """
-    folder = trial_directory(directory, number)
     config = read_yaml(folder / "config.yaml")
     data = data_module(config["data"])
     model = build("model", config["model"])

@@ -1,45 +1,88 @@
 """The front of a study: which trials nobody beats, what they reach on the test set, and the files that say so."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..pareto import hypervolume, non_dominated
-from .config import StudyConfig
 from .files import CHECKPOINT, read_json, trial_directory, write_csv, write_json
+from .jobs import SweptPoint
 from .objectives import AbstractObjective
 from .rows import TrialRow
 
-__all__ = ["Front", "front_rows", "make_front", "write_front"]
+if TYPE_CHECKING:
+    from .config import StudyConfig
+
+__all__ = ["Front", "FrontPoint", "front_points", "make_front", "write_front"]
 
 Front = dict[str, Any]
 """What ``front.json`` holds; see the design: study, directions, scales, reference_point, hypervolume, points."""
 
 
-def front_rows(rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> list[TrialRow]:
-    """The feasible trials that no feasible trial dominates, best in the first objective first."""
-    feasible = [row for row in rows if row.state == "complete"]
-    if not feasible:
+@dataclasses.dataclass(frozen=True)
+class FrontPoint:
+    """A network that no other one beats: a trial's own, or one that a sweep made of it.
+
+    ``kind`` is ``trained`` (from scratch), ``inherited`` (from the weights of another trial) or ``swept`` (a trial's network,
+    stopped or pruned and not trained again).
+    """
+
+    row: TrialRow
+    values: dict[str, float]
+    swept: SweptPoint | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.row.kind if self.swept is None else "swept"
+
+    def folder(self, directory: Path) -> Path:
+        """Where its checkpoint and what was measured of it are; of a swept one, from the end of the study on."""
+        folder = trial_directory(directory, self.row.number)
+        return folder if self.swept is None else folder / "swept" / self.swept.label
+
+
+def front_points(rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> list[FrontPoint]:
+    """The feasible networks that no feasible network dominates, best in the first objective first.
+
+    Of networks with equal values the oldest stays, and a trial's own before those of its sweep.
+    """
+    candidates = [FrontPoint(row, row.values) for row in rows if row.state == "complete"]
+    candidates += [FrontPoint(row, point.values, point) for row in rows for point in row.swept]
+    if not candidates:
         return []
-    costs = [_costs(row.values, objectives) for row in feasible]
-    on_front = non_dominated(costs)
-    chosen = [(cost, row) for cost, row, keep in zip(costs, feasible, on_front, strict=True) if keep]
-    return [row for _, row in sorted(chosen, key=lambda pair: (pair[0], pair[1].number))]
+    costs = [tuple(_costs(point.values, objectives)) for point in candidates]
+    chosen: dict[tuple[float, ...], FrontPoint] = {}
+    for cost, point, keep in zip(costs, candidates, non_dominated(costs), strict=True):
+        if keep and (cost not in chosen or point.row.number < chosen[cost].row.number):
+            chosen[cost] = point
+    return [chosen[cost] for cost in sorted(chosen)]
 
 
-def make_front(config: StudyConfig, directory: Path, rows: Sequence[TrialRow]) -> Front:
-    """The front with what is known of its points on the test set (``trials/<n>/test.json``, written at the study's end)."""
+def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow]) -> Front:
+    """The front with what is known of its points on the test set (``test.json``, written at the study's end).
+
+    ``sweep`` says where a swept network was stopped and pruned; ``lineage`` whose weights a network has inherited, first to
+    last; ``epochs`` how many it has had, with those of its ancestors.
+    """
     points: list[dict[str, Any]] = []
-    for row in front_rows(rows, config.objectives):
-        test_file = trial_directory(directory, row.number) / "test.json"
+    by_number = {row.number: row for row in rows}
+    for point in front_points(rows, config.objectives):
+        row, folder = point.row, point.folder(directory)
+        test_file, checkpoint = folder / "test.json", folder / CHECKPOINT
         points.append(
             {
                 "number": row.number,
-                "values": row.values,
+                "values": point.values,
                 "test": read_json(test_file) if test_file.exists() else None,
                 "params": row.params,
-                "checkpoint": f"trials/{row.number}/{CHECKPOINT}",
-                "kind": "trained",
+                "checkpoint": str(checkpoint.relative_to(directory)) if checkpoint.exists() else None,
+                "kind": point.kind,
+                "sweep": None
+                if point.swept is None
+                else {"stop_step": point.swept.stop_step, "prune": point.swept.prune},
+                "lineage": list(row.lineage),
+                "epochs": sum(by_number[number].epochs for number in (*row.lineage, row.number)),
             }
         )
     return {
@@ -55,6 +98,9 @@ def make_front(config: StudyConfig, directory: Path, rows: Sequence[TrialRow]) -
     }
 
 
+_SWEEP = ("sweep_stop_step", "sweep_prune")
+
+
 def write_front(directory: Path, front: Front) -> None:
     """``front.json`` and its twin ``front.csv``."""
     write_json(directory / "front.json", front)
@@ -66,12 +112,23 @@ def write_front(directory: Path, front: Front) -> None:
             **point["values"],
             **{f"test_{name}": value for name, value in (point["test"] or {}).items()},
             "kind": point["kind"],
+            **{f"sweep_{name}": value for name, value in (point["sweep"] or {}).items()},
+            "epochs": point["epochs"],
             "checkpoint": point["checkpoint"],
             **point["params"],
         }
         for point in front["points"]
     ]
-    columns = ["number", *names, *(f"test_{name}" for name in names), "kind", "checkpoint", *parameters]
+    columns = [
+        "number",
+        *names,
+        *(f"test_{name}" for name in names),
+        "kind",
+        *_SWEEP,
+        "epochs",
+        "checkpoint",
+        *parameters,
+    ]
     write_csv(directory / "front.csv", columns, rows)
 
 

@@ -36,7 +36,7 @@ class Job:
         parent: the trial a child starts from.
         edits: what is changed in the parent, first to last; see :mod:`snnlightning.study.edits`.
         keep_state: whether the training can be gone on with later, or inherited (``last.ckpt``).
-        sweep: pruning levels and first stop step of the sweep after the training; None: no sweep.
+        sweep: the arguments of the :class:`~snnlightning.study.sweep.Sweep` after the training; None: no sweep.
     """
 
     order: int
@@ -67,6 +67,11 @@ class SweptPoint:
     prune: float
     values: dict[str, float]
 
+    @property
+    def label(self) -> str:
+        """Its name among the networks of a trial's sweep: ``s12_p60`` stops at step 12 without 60 % of the weights."""
+        return f"s{self.stop_step}_p{100.0 * self.prune:g}"
+
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
         """From JSON."""
@@ -87,6 +92,7 @@ class Result:
         violations: by how much each bound is missed; positive is infeasible.
         reason: why it failed, or which bound it misses; empty when all is well.
         swept: the points of the sweep that no other point of this trial beats.
+        steps: time steps of a sample that the network looked at; 0 when nobody counted them.
     """
 
     order: int
@@ -98,6 +104,7 @@ class Result:
     violations: dict[str, float] = dataclasses.field(default_factory=dict)
     reason: str = ""
     swept: tuple[SweptPoint, ...] = ()
+    steps: int = 0
 
     @property
     def failed(self) -> bool:

@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-from .archive import Entry
+from .archive import Archive, Entry
+from .jobs import SweptPoint
 from .objectives import AbstractObjective
+from .space import Space
 
-__all__ = ["TrialRow", "row_of"]
+__all__ = ["TrialRow", "explain", "judge", "row_of", "rows_of"]
 
 RowState = Literal["complete", "infeasible", "failed"]
 
@@ -17,8 +19,9 @@ class TrialRow:
     """One finished trial.
 
     ``values`` are the objectives on the validation set, empty when it failed; ``reason`` says why it failed or which bound it
-    misses; ``params`` are the values drawn from the space, without those that did not exist in this trial (of the first
-    ancestor, when ``kind`` is ``inherited``); ``charged`` is what it cost of the budget, in epochs.
+    misses; ``params`` are the values of the space's parameters, without those that do not exist in this trial (what edits
+    made of them, when ``kind`` is ``inherited``); ``charged`` is what it cost of the budget, in epochs; ``swept`` are the
+    networks that are this one stopped or pruned; ``lineage`` are the trials whose weights it got, first to last.
     """
 
     number: int
@@ -32,6 +35,8 @@ class TrialRow:
     charged: float
     values: dict[str, float]
     params: dict[str, Any]
+    swept: tuple[SweptPoint, ...] = ()
+    lineage: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Flat, as a row of a table."""
@@ -55,8 +60,8 @@ def judge(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The objectives' values of an evaluated network, and by how much it misses each bound (positive: infeasible).
 
-    A network whose accuracy is not ``margin`` above ``chance`` is infeasible whatever else it reaches: a silent network
-    spends nothing, and would be on every front.
+    A network whose accuracy is not ``margin`` above ``chance``, or that never spikes, is infeasible whatever else it reaches:
+    a silent network spends nothing, and would be on every front.
     """
     values = {name: objective.value(metrics, "val") for name, objective in objectives.items()}
     violations = {
@@ -66,6 +71,8 @@ def judge(
     }
     if "val_accuracy" in metrics:
         violations["accuracy.above_chance"] = chance + margin - metrics["val_accuracy"]
+    if "val_spikes" in metrics:
+        violations["silent"] = 1.0 if metrics["val_spikes"] <= 0.0 else -1.0
     return values, violations
 
 
@@ -81,11 +88,19 @@ def explain(violations: Mapping[str, float], misfits: Mapping[str, Sequence[str]
         if value > 0.0:
             profile = name.partition("@")[2].removesuffix(".fits")
             limits = "; ".join(misfits.get(profile, ())) if name.endswith(".fits") else ""
+            if name == "silent":
+                reasons.append("no neuron ever spikes")
+                continue
             reasons.append(f"does not fit {profile}: {limits}" if limits else f"{name} missed by {value:.4g}")
     return ", ".join(dict.fromkeys(reasons))
 
 
-def row_of(entry: Entry) -> TrialRow:
+def rows_of(archive: Archive) -> list[TrialRow]:
+    """All finished trials, by number."""
+    return [row_of(entry, archive) for entry in archive if entry.finished]
+
+
+def row_of(entry: Entry, archive: Archive) -> TrialRow:
     """A row from a finished trial of the archive."""
     last = entry.last
     assert last is not None
@@ -101,5 +116,7 @@ def row_of(entry: Entry) -> TrialRow:
         parent=entry.parent,
         charged=entry.charged,
         values=last.values,
-        params=entry.drawn,
+        params=entry.drawn if entry.kind == "trained" else Space.read(entry.job.config, entry.drawn),
+        swept=last.swept,
+        lineage=archive.lineage(entry),
     )

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import ConfigurationError, StudyError
+from ..pareto import non_dominated
 from .archive import Archive, Entry
 from .config import StudyConfig
 from .desk import Desk
-from .files import CHECKPOINT, read_json, read_yaml, trial_directory, write_csv
+from .files import CHECKPOINT, STATE, read_json, read_yaml, trial_directory, write_csv
 from .front import Front, make_front, write_front
 from .interrupts import Interrupts
-from .jobs import Job, Result
+from .jobs import Job, Result, SweptPoint
 from .pool import AbstractPool
-from .rows import TrialRow, explain, judge, row_of
+from .rows import TrialRow, explain, judge, row_of, rows_of
 
 __all__ = ["Runner", "StudyObserver", "write_trials"]
 
@@ -159,9 +160,17 @@ class Runner:
         write_trials(self.directory, self.config, rows)
         front = make_front(self.config, self.directory, rows)
         write_front(self.directory, front)
-        row = row_of(known)
+        self._tidy({point["number"] for point in front["points"]})
+        row = row_of(known, self.archive)
         for observer in self.observers:
             observer.finished(row.as_dict(), front["points"])
+
+    def _tidy(self, front: set[int]) -> None:
+        """Remove the states of trainings that nothing will go on from: they would fill the disk."""
+        needed = front | {entry.parent for entry in self.archive.open}
+        for entry in self.archive:
+            if entry.finished and entry.job.keep_state and entry.number not in needed:
+                (trial_directory(self.directory, entry.number) / STATE).unlink(missing_ok=True)
 
     def _result(self, entry: Entry, message: Mapping[str, Any]) -> Result:
         order = entry.job.order
@@ -175,7 +184,8 @@ class Runner:
             epochs=epochs,
             best_epoch=int(message["best_epoch"]),
             seconds=float(message["seconds"]),
-            charged=float(epochs - before),
+            charged=float(epochs - before) + float(message.get("sweep_epochs", 0.0)),
+            steps=int(message.get("steps", 0)),
         )
         try:
             values, violations = judge(
@@ -187,18 +197,31 @@ class Runner:
         if bad:
             return dataclasses.replace(result, reason=", ".join(f"{name} is {values[name]}" for name in bad))
         reason = explain(violations, message.get("misfits", {}))
-        return dataclasses.replace(result, values=values, violations=violations, reason=reason)
+        return dataclasses.replace(
+            result, values=values, violations=violations, reason=reason, swept=self._swept(message, values, not reason)
+        )
 
-
-def rows_of(archive: Archive) -> list[TrialRow]:
-    """All finished trials, by number."""
-    return [row_of(entry) for entry in archive if entry.finished]
+    def _swept(self, message: Mapping[str, Any], own: Mapping[str, float], feasible: bool) -> tuple[SweptPoint, ...]:
+        """The feasible points of a sweep that beat all others of this trial."""
+        points = []
+        for found in message.get("swept", []):
+            metrics = {name: math.nan if value is None else value for name, value in found["metrics"].items()}
+            values, violations = judge(metrics, self.config.objectives, self.chance, self.config.chance_margin)
+            if all(map(math.isfinite, values.values())) and not explain(violations, {}):
+                points.append(SweptPoint(stop_step=int(found["stop_step"]), prune=float(found["prune"]), values=values))
+        rivals = [point.values for point in points] + ([own] if feasible else [])
+        kept = non_dominated([self.config.costs(values) for values in rivals])
+        return tuple(point for point, keep in zip(points, kept, strict=False) if keep)
 
 
 def write_trials(directory: Path, config: StudyConfig, rows: Sequence[TrialRow]) -> None:
     """``trials.csv``: a row per finished trial, a column per objective and per parameter of the space."""
     columns = [
-        *(field.name for field in dataclasses.fields(TrialRow) if field.name not in ("values", "params")),
+        *(
+            field.name
+            for field in dataclasses.fields(TrialRow)
+            if field.name not in ("values", "params", "swept", "lineage")
+        ),
         *config.objectives,
         *(parameter.name for parameter in config.space.parameters),
     ]

@@ -203,6 +203,25 @@ class Space:
                 _put(target, rest.split("."), value, name)
         return config
 
+    @staticmethod
+    def read(config: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that the drawn parameters have in a configuration by now; as drawn where it does not hold them."""
+        return {name: _get(config, name.split("."), value) for name, value in drawn.items()}
+
+
+def _get(config: Mapping[str, Any], path: list[str], default: Any) -> Any:
+    target: Any = config
+    for k, key in enumerate(path):
+        if k == 1 and path[0] != "trainer":
+            target = target.get("init_args", {})
+        if isinstance(target, Mapping) and key in target:
+            target = target[key]
+        elif isinstance(target, list) and key.isdigit() and int(key) < len(target):
+            target = target[int(key)]
+        else:
+            return default
+    return target
+
 
 class _Lowest:
     """A trial that takes the forced values, else the first choice or the lower bound."""

@@ -15,13 +15,14 @@ from .archive import Archive
 from .config import StudyConfig
 from .evaluate import evaluate_on_test
 from .files import read_yaml, trial_directory, write_json, write_yaml
-from .front import Front, front_rows, make_front, write_front
+from .front import Front, front_points, make_front, write_front
 from .interrupts import Interrupts
 from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .probing import probe
-from .rows import TrialRow
-from .runner import Runner, StudyObserver, rows_of
+from .rows import TrialRow, rows_of
+from .runner import Runner, StudyObserver
 from .storage import lock, open_storage, remember
+from .sweep import materialise
 from .versions import usable_cores, versions
 
 if TYPE_CHECKING:
@@ -213,17 +214,20 @@ class Study:
 
     def _test(self, rows: Sequence[TrialRow], observers: Sequence[StudyObserver], interrupts: Interrupts) -> None:
         """Evaluate the points of the front that were not tested yet."""
-        points = front_rows(rows, self.config.objectives)
-        for done, row in enumerate(points):
+        points = front_points(rows, self.config.objectives)
+        for done, point in enumerate(points):
             for observer in observers:
                 observer.testing(done, len(points))
-            if (trial_directory(self.directory, row.number) / "test.json").exists():
+            folder = point.folder(self.directory)
+            if (folder / "test.json").exists():
                 continue
             try:
                 with training_here(interrupts):
-                    evaluate_on_test(self.directory, row.number, self.config.objectives)
+                    if point.swept is not None:
+                        materialise(trial_directory(self.directory, point.row.number), point.swept)
+                    evaluate_on_test(folder, self.config.objectives)
             except Exception as error:  # the study is done; a point that cannot be tested must not hide the others
-                self.notes.append(f"trial {row.number} could not be tested: {' '.join(str(error).split())}")
+                self.notes.append(f"trial {point.row.number} could not be tested: {' '.join(str(error).split())}")
 
 
 def _optuna_study(config: StudyConfig, storage: "PatientStorage", identity: str) -> "optuna.Study":

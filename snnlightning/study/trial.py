@@ -21,10 +21,12 @@ import torch
 from ..errors import SnnLightningError
 from ..training import EnergyLogger, SpikingModule
 from .building import build
+from .edits import KeepZeros, inherit_weights
 from .files import CHECKPOINT, STATE, trial_directory, write_csv, write_json, write_yaml
 from .jobs import Job, StopAsked
 from .partial import Partial
 from .room import with_room
+from .sweep import Candidate, Sweep, can_stop, sweep_network
 
 __all__ = ["Recorder", "TrialError", "TrialResult", "data_module", "run_trial"]
 
@@ -40,7 +42,8 @@ class TrialResult:
     """What a training is worth: the validation metrics of its best epoch.
 
     ``order`` is that of the job; ``epochs`` are all that the trial has had; ``misfits`` are the limits of chips that the
-    network does not keep, by profile.
+    network does not keep, by profile; ``steps`` are the time steps it looks at, 0 when nobody counted; ``swept`` are the
+    networks that the sweep found and ``sweep_epochs`` what it is charged.
     """
 
     order: int
@@ -49,6 +52,9 @@ class TrialResult:
     epochs: int
     seconds: float
     misfits: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    steps: int = 0
+    swept: list[Candidate] = dataclasses.field(default_factory=list)
+    sweep_epochs: float = 0.0
 
 
 class Recorder(L.Callback):
@@ -159,18 +165,19 @@ def data_module(component: Mapping[str, Any]) -> L.LightningDataModule:
 def run_trial(
     job: Job,
     directory: Path,
-    better: Callable[[Mapping[str, float], Mapping[str, float]], bool],
+    ranking: Sequence[tuple[str, float]],
     on_epoch: EpochHook = lambda epoch, metrics: None,
     profiles: Sequence[str] = (),
     told: Callable[[str], None] = lambda sentence: None,
 ) -> TrialResult:
-    """Do a job: train a configuration, or go on with a training; also with one that was cut off in this very job.
+    """Do a job: train a configuration, go on with a training (also one that was cut off in this job), or train a child.
 
     Args:
         job: what to do.
         directory: the study's directory; ``trials/<number>/`` gets ``config.yaml``, ``metrics.csv``, ``best.ckpt``, the whole
             state of the training (``last.ckpt``) when the job says so, and, last of all, ``result.json``.
-        better: which of two epochs is the better one.
+        ranking: which of two epochs is the better one: pairs (metric, sign), most important first, sign -1 where higher is
+            better.
         on_epoch: called after every epoch.
         profiles: chips on which every validation is priced.
         told: is told in a sentence what the training waits for.
@@ -190,11 +197,18 @@ def run_trial(
     model = build("model", config["model"])
     energy = EnergyLogger(profiles) if profiles else None
     partial = Partial(folder, job)
-    recorder = Recorder(better, on_epoch, job.until_epoch, energy)
-    trainer = quiet_trainer(
-        callbacks=[*([energy] if energy else []), recorder, partial], default_root_dir=str(folder), **config["trainer"]
-    )
     before = partial.found() or (folder / STATE if job.action == "resume" else None)
+    recorder = Recorder(better_by(ranking), on_epoch, job.until_epoch, energy)
+    callbacks: list[L.Callback] = [energy] if energy else []
+    if job.action == "child":
+        assert job.parent is not None
+        # A child that was cut off has its own weights and optimizer state by now.
+        parent = trial_directory(directory, job.parent)
+        callbacks += [inherit_weights(model, parent, job.edits)] if before is None else []
+        callbacks.append(KeepZeros())
+    trainer = quiet_trainer(
+        callbacks=[*callbacks, recorder, partial], default_root_dir=str(folder), **config["trainer"]
+    )
     try:
         trainer.fit(model, datamodule=data, ckpt_path=before)
     except StopAsked:
@@ -209,6 +223,12 @@ def run_trial(
     if job.keep_state:
         with_room(lambda: _save(trainer, folder / STATE, weights_only=False), folder, told)
     model.load_state_dict(recorder.weights)
+    swept: list[Candidate] = []
+    charged = 0.0
+    if job.sweep is not None:
+        swept, charged = sweep_network(
+            model, trainer, Sweep(**job.sweep), ranking, recorder.best, energy, can_stop(config["model"])
+        )
     with_room(lambda: _save(trainer, folder / CHECKPOINT, weights_only=True), folder, told)
     result = TrialResult(
         order=job.order,
@@ -217,10 +237,36 @@ def run_trial(
         epochs=len(recorder.rows),
         seconds=time.perf_counter() - started,
         misfits=recorder.misfits,
+        steps=_steps(model, data),
+        swept=swept,
+        sweep_epochs=charged,
     )
     with_room(lambda: write_json(folder / "result.json", dataclasses.asdict(result)), folder, told)
     partial.remove()
     return result
+
+
+def better_by(
+    ranking: Sequence[tuple[str, float]],
+) -> Callable[[Mapping[str, float], Mapping[str, float]], bool]:
+    """Whether the first of two rows of metrics is strictly better; what is missing or not finite is worse than all else."""
+
+    def better(new: Mapping[str, float], old: Mapping[str, float]) -> bool:
+        for metric, sign in ranking:
+            costs = [sign * row[metric] if math.isfinite(row.get(metric, math.nan)) else math.inf for row in (new, old)]
+            if costs[0] != costs[1]:
+                return bool(costs[0] < costs[1])
+        return False
+
+    return better
+
+
+def _steps(model: L.LightningModule, data: L.LightningDataModule) -> int:
+    """Time steps of a sample that the network looks at."""
+    steps = getattr(data, "steps", 0)
+    steps = steps if isinstance(steps, int) else 0
+    stop = getattr(model, "stop_step", None)
+    return steps if stop is None else min(stop, steps) if steps else stop
 
 
 def _save(trainer: L.Trainer, file: Path, *, weights_only: bool) -> None:

@@ -7,13 +7,11 @@ it reads the end of its input, or cannot write an epoch's line, and ends. Interr
 import dataclasses
 import json
 import logging
-import math
 import os
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,13 +30,6 @@ def execute(task: Task, directory: Path, send: Any) -> None:
     number, order = task["number"], task["order"]
     from .trial import run_trial
 
-    def better(new: Mapping[str, float], old: Mapping[str, float]) -> bool:
-        for metric, sign in task["ranking"]:
-            costs = [sign * row[metric] if math.isfinite(row.get(metric, math.nan)) else math.inf for row in (new, old)]
-            if costs[0] != costs[1]:
-                return bool(costs[0] < costs[1])
-        return False
-
     def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
         send({"type": "epoch", "number": number, "epoch": epoch, "metrics": metrics})
 
@@ -50,7 +41,7 @@ def execute(task: Task, directory: Path, send: Any) -> None:
 
     try:
         job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles")})
-        result = run_trial(job, directory, better, on_epoch, task["profiles"], told)
+        result = run_trial(job, directory, task["ranking"], on_epoch, task["profiles"], told)
     except (KeyboardInterrupt, BrokenPipeError, JobLostError):
         raise
     except Exception as error:

@@ -106,13 +106,14 @@ class WandbTracker:
 
     def _promote(self, wandb: Any, point: Mapping[str, Any]) -> None:
         """A run of its own for a point of the front: parameters, learning curves, values."""
-        number = point["number"]
+        number, sweep = point["number"], point.get("sweep") or {}
+        name = "-".join([f"trial-{number}", *(f"{key}-{value:g}" for key, value in sweep.items())])
         run = self._init(
             wandb,
-            f"{self._config['name']}/trial-{number}",
+            f"{self._config['name']}/{name}",
             "trial",
-            {**point["params"], "trial": number, "checkpoint": point["checkpoint"]},
-            self._run_id(f"trial-{number}"),
+            {**point["params"], "trial": number, "kind": point["kind"], **sweep, "checkpoint": point["checkpoint"]},
+            self._run_id(name),
         )
         metrics = self._directory / "trials" / str(number) / "metrics.csv"
         if metrics.exists():

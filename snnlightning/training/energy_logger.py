@@ -59,7 +59,19 @@ class EnergyLogger(L.Callback):
     def _log(self, trainer: L.Trainer, module: L.LightningModule, stage: Stage) -> None:
         assert isinstance(module, SpikingModule)
         module.finish_counts(stage)
-        dt_ms = self.dt_ms if self.dt_ms is not None else getattr(trainer.datamodule, "dt_ms", None)  # type: ignore[attr-defined]
+        values = self.price(module, stage, getattr(trainer.datamodule, "dt_ms", None))  # type: ignore[attr-defined]
+        # The counts are those of all processes already.
+        module.log_dict(values, sync_dist=False)
+
+    def price(self, module: SpikingModule, stage: Stage, dt_ms: float | None = None) -> dict[str, float]:
+        """Price what the module has counted in a stage; kept in ``values`` and ``misfits``, and given back.
+
+        Args:
+            module: that counted.
+            stage: ``val`` or ``test``.
+            dt_ms: time step of the data, when the logger was not given one.
+        """
+        dt_ms = self.dt_ms if self.dt_ms is not None else dt_ms
         values: dict[str, float] = {}
         misfits: dict[str, list[str]] = {}
         for name, profile in self._loaded.items():
@@ -72,5 +84,4 @@ class EnergyLogger(L.Callback):
             values[f"{stage}_overload@{name}"] = max((m.needed / m.limit - 1.0 for m in passed), default=0.0)
             misfits[name] = [str(misfit) for misfit in passed]
         self.values[stage], self.misfits[stage] = values, misfits
-        # The counts are those of all processes already.
-        module.log_dict(values, sync_dist=False)
+        return values

@@ -68,6 +68,7 @@ class SpikingClassifier(SpikingModule):
             when None.
         quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
             tests and predicts at this precision.
+        stop_step: the network answers after so many time steps; after all of them when None.
 
     Raises:
         ConfigurationError: values out of range or that contradict each other.
@@ -112,6 +113,7 @@ class SpikingClassifier(SpikingModule):
         learning: str | dict[str, Any] = "bptt",
         quantization: str | dict[str, Any] | None = None,
         quantize: Literal["aware", "after"] = "aware",
+        stop_step: int | None = None,
     ) -> None:
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
@@ -168,5 +170,6 @@ class SpikingClassifier(SpikingModule):
             learning=learning,
             quantization=quantization,
             quantize=quantize,
+            stop_step=stop_step,
         )
         self.save_hyperparameters()

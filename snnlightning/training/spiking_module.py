@@ -5,7 +5,7 @@ starts at zero in every call of the network, so nothing leaks from batch to batc
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import lightning.pytorch as L
@@ -71,6 +71,7 @@ class SpikingModule(L.LightningModule):
             arguments as a mapping (``profile`` among them); float when None. What is logged is what holds at this precision.
         quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
             tests and predicts at this precision.
+        stop_step: the network answers after so many time steps and looks no further; after all of them when None.
 
     Optimizer: Adam by default. Override ``configure_optimizers`` in a subclass, or set ``optimizer:`` and
     ``lr_scheduler:`` in a configuration file (LightningCLI).
@@ -98,13 +99,17 @@ class SpikingModule(L.LightningModule):
         learning: str | dict[str, Any] | AbstractRule = "bptt",
         quantization: str | dict[str, Any] | Quantization | None = None,
         quantize: Literal["aware", "after"] = "aware",
+        stop_step: int | None = None,
     ) -> None:
         super().__init__()
         if num_classes < 2:
             raise ConfigurationError(f"num_classes is {num_classes}; a classifier needs at least 2.")
         if not 0.0 <= weight_decay < math.inf:
             raise ConfigurationError(f"weight_decay is {weight_decay}; it must be 0 or greater, and finite.")
+        if stop_step is not None and (isinstance(stop_step, bool) or not isinstance(stop_step, int) or stop_step < 1):
+            raise ConfigurationError(f"stop_step is {stop_step!r}; a number of time steps of at least 1 is expected.")
         self.network = network
+        self.stop_step = stop_step
         self.quantization = build_quantization(quantization)
         if self.quantization is not None:
             quantize_network(network, self.quantization, quantize)
@@ -130,10 +135,17 @@ class SpikingModule(L.LightningModule):
 
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
+        x = self._looked_at(x)
         if self.training and self._reads_potentials:
             out: NetworkOutput = self.network(x, potentials=True)
             return out
         return self.rule.run(self.network, x)
+
+    def _looked_at(self, x: Tensor | Events) -> Tensor | Events:
+        """x up to ``stop_step``."""
+        if self.stop_step is None or self.stop_step >= x.shape[1]:
+            return x
+        return x.first(self.stop_step) if isinstance(x, Events) else x[:, : self.stop_step]
 
     def penalty(self, records: Sequence[LayerRecord]) -> Tensor | None:
         """The sum of all regularizers, as strong as this epoch has them; None without any."""
@@ -148,7 +160,7 @@ class SpikingModule(L.LightningModule):
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor | None:
         x, y = batch
         # Backpropagation needs nothing but the answer, so a subclass may answer in its own forward.
-        network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(x))
+        network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(self._looked_at(x)))
         objective = Objective(self._criterion, self.penalty)
         update = None if self.automatic_optimization else self._update
         outcome = self.rule.step(cast(Any, network), self.feedback, cast(Tensor, x), y, objective, update)
@@ -179,6 +191,14 @@ class SpikingModule(L.LightningModule):
         if stage in self._shapes:
             values["footprint_bytes"] = float(self._shapes[stage].footprint.total)
         return {f"{stage}_{name}": value for name, value in values.items()}
+
+    def count(self, stage: Stage, outputs: Iterable[NetworkOutput]) -> dict[str, float]:
+        """Count outputs that somebody else has made, in the place of a validation or test; as :meth:`counted` gives it."""
+        self._forget_counts(stage)
+        for out in outputs:
+            self._count(stage, out)
+        self.finish_counts(stage)
+        return self.counted(stage)
 
     def finish_counts(self, stage: Stage) -> SynOpsCounts:
         """Bring the counts of an epoch together, over all processes; again, and it costs nothing.

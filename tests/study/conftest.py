@@ -23,6 +23,7 @@ TINY: dict[str, Any] = {
     "seed": 3,
     "trials": 6,
     "in_flight": 3,
+    "policy": {"name": "plain"},
     "sampler": {"name": "tpe", "startup_trials": 3},
     "objectives": [{"name": "accuracy", "reference": 0.2}, {"name": "synops", "reference": 100000}],
     "trainer": {"max_epochs": 2, "accelerator": "cpu"},

@@ -27,9 +27,7 @@ def job(number: int, until_epoch: int, *, order: int = 0, action: str = "train",
 
 
 def run(directory: Path, *jobs: Job) -> list[TrialResult]:
-    return [
-        run_trial(one, directory, better=lambda new, old: new["val_accuracy"] > old["val_accuracy"]) for one in jobs
-    ]
+    return [run_trial(one, directory, ranking=[("val_accuracy", -1.0)]) for one in jobs]
 
 
 def test_a_training_in_three_parts_is_the_training_in_one(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from snnlightning.study.policies import Scratch
 from .conftest import config, outcomes
 
 RUNGS: dict[str, Any] = {
-    "policy": {"name": "scratch", "eta": 2},
+    "policy": {"name": "scratch", "eta": 2, "sweep": False},
     "trainer": {"max_epochs": 4, "accelerator": "cpu"},
     "trials": 7,
 }
@@ -139,6 +139,7 @@ def test_a_budget_in_epochs_holds_for_full_trainings_too(tmp_path: Path) -> None
     assert [row.epochs for row in study.rows()] == [2, 2]
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_with_two_workers_and_with_none(tmp_path: Path) -> None:
     for workers in (0, 2):
         Study(config(**RUNGS), tmp_path / str(workers)).run(workers=workers)

@@ -67,7 +67,7 @@ class AbstractPolicy(abc.ABC):
         return total
 
     @staticmethod
-    def fresh(desk: Desk, view: str, records: list[Record]) -> tuple[int, int, dict[str, object], dict[str, object]]:
+    def draw(desk: Desk, view: str, records: list[Record]) -> tuple[int, int, dict[str, object], dict[str, object]]:
         """Draw the next new trial.
 
         Points of ``start`` come first.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ..archive import Entry
 from ..desk import Desk
 from ..search_study import Record
+from ..sweep import Sweep
 from .abstract import AbstractPolicy
 
 if TYPE_CHECKING:
@@ -19,7 +20,15 @@ class Plain(AbstractPolicy):
     """One full training for every point that the sampler draws; the sampler is told all of them. The baseline.
 
     Without ``budget_epochs`` it makes exactly ``trials`` trials, whatever the space draws for their ``max_epochs``.
+
+    Args:
+        sweep: after every training; none as it is by default, ``true`` for one.
     """
+
+    sweep: Sweep | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sweep", Sweep.of(self.sweep))
 
     def counts_trials(self, config: "StudyConfig") -> bool:
         return config.budget_epochs is None
@@ -29,8 +38,8 @@ class Plain(AbstractPolicy):
         if counted and len(desk.archive) >= desk.config.trials:
             return None
         records = [Record(e.number, e.drawn, e.last if e.finished else None, e.sampler) for e in desk.archive]
-        number, seed, drawn, notes = self.fresh(desk, "all", records)
-        job = self.job(desk, number, seed, drawn)
+        number, seed, drawn, notes = self.draw(desk, "all", records)
+        job = self.job(desk, number, seed, drawn, sweep=Sweep.arguments(self.sweep))
         if not counted and self.committed(desk) + job.until_epoch > desk.config.budget:
             return None
         return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=job, sampler=notes)

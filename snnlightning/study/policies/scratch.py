@@ -6,8 +6,9 @@ from ...errors import ConfigurationError
 from ...pareto import dominance_ranks
 from ..archive import Entry
 from ..desk import Desk
-from ..jobs import Result
+from ..jobs import Job, Result
 from ..search_study import Record
+from ..sweep import Sweep
 from .abstract import AbstractPolicy, whole
 
 __all__ = ["Scratch"]
@@ -27,6 +28,7 @@ class Scratch(AbstractPolicy):
     Args:
         eta: factor between rungs, >= 2.
         first_epochs: of the lowest rung, >= 1.
+        sweep: after every training that came to its end; ``false`` for none.
 
     Raises:
         ConfigurationError: out of range.
@@ -41,8 +43,10 @@ class Scratch(AbstractPolicy):
 
     eta: int = 4
     first_epochs: int = 1
+    sweep: Sweep | None = dataclasses.field(default_factory=Sweep)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sweep", Sweep.of(self.sweep))
         for name, least in (("eta", 2), ("first_epochs", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -66,18 +70,12 @@ class Scratch(AbstractPolicy):
         if paused:
             first = min(paused, key=lambda entry: entry.job.order)
             until = self.goes_on_until(first)
-            job = dataclasses.replace(
-                first.job,
-                order=desk.archive.next_order,
-                action="resume",
-                until_epoch=until,
-                keep_state=until < whole(first.job),
-            )
-            return dataclasses.replace(first, job=job, state="open")
+            job = dataclasses.replace(first.job, order=desk.archive.next_order, action="resume", until_epoch=until)
+            return dataclasses.replace(first, job=self._ended(job), state="open")
         rung = self.informed(desk)
-        number, seed, drawn, notes = self.fresh(desk, f"rung {rung}", self.records(desk, rung))
+        number, seed, drawn, notes = self.draw(desk, f"rung {rung}", self.records(desk, rung))
         job = self.job(desk, number, seed, drawn, until_epoch=self.first_epochs)
-        job = dataclasses.replace(job, keep_state=job.until_epoch < whole(job))
+        job = self._ended(job)
         if self.committed(desk) + job.until_epoch > desk.config.budget:
             return None
         return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=job, sampler=notes)
@@ -93,6 +91,11 @@ class Scratch(AbstractPolicy):
             return False
         cost = self.goes_on_until(entry) - last.epochs
         return self.committed(desk, entry.number) + entry.charged + cost <= desk.config.budget
+
+    def _ended(self, job: Job) -> Job:
+        """What happens at its end: a sweep after the last rung, else its state is kept."""
+        last = job.until_epoch >= whole(job)
+        return dataclasses.replace(job, keep_state=not last, sweep=Sweep.arguments(self.sweep) if last else None)
 
     def goes_on(self, desk: Desk, results: list[Result]) -> bool:
         """Whether the last of the results of a rung is good enough to go on."""

@@ -1,0 +1,213 @@
+"""Inheritance: what a child gets from its parent, what an edit does to it, and who hears of it."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snnlightning.errors import ConfigurationError
+from snnlightning.study import Study
+from snnlightning.study.archive import Archive
+from snnlightning.study.edits import draw_edits, edited
+from snnlightning.study.files import read_yaml
+from snnlightning.study.jobs import Job
+from snnlightning.study.search_study import Record, SearchStudy
+from snnlightning.study.trial import run_trial
+
+from .conftest import config, front, outcomes, states
+
+MODEL: dict[str, Any] = {
+    "class_path": "SpikingClassifier",
+    "init_args": {
+        "in_features": 64,
+        "num_classes": 10,
+        "hidden_sizes": [12, 9],
+        "recurrent": True,
+        "readout": "mean_over_time",
+        "regularizers": {"population_upper_bound": {"strength": 0.1, "bound": 1.0}},
+        "learning_rate": 0.02,
+    },
+}
+INHERIT: dict[str, Any] = {
+    "policy": {"name": "inherit", "short_epochs": 1, "start": 0.3, "sweep": {"prune": [0.0, 0.5]}},
+    "trials": 7,
+    "chance_margin": 0.02,
+    "model": {**MODEL, "init_args": {**MODEL["init_args"], "hidden_sizes": [12], "learning_rate": 0.05}},
+    "space": {"model.hidden_sizes.0": {"type": "int", "low": 8, "high": 24, "log": True}},
+}
+
+
+def child_of(parent: Job, *edits: dict[str, Any], until_epoch: int = 1) -> Job:
+    trial = {**edited(parent.config, edits), "number": 1, "seed": 7}
+    return Job(
+        order=1, number=1, action="child", config=trial, until_epoch=until_epoch, parent=0, edits=edits, keep_state=True
+    )
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Job]:
+    directory = tmp_path_factory.mktemp("parent")
+    study = config(model=MODEL)
+    trial = {"number": 0, "seed": 5, **study.base}
+    job = Job(order=0, number=0, action="train", config=trial, until_epoch=2, keep_state=True)
+    run_trial(job, directory, ranking=[("val_accuracy", -1.0)])
+    return directory, job
+
+
+def weights(directory: Path, number: int) -> dict[str, torch.Tensor]:
+    content: dict[str, Any] = torch.load(directory / f"trials/{number}/best.ckpt", weights_only=True)
+    return dict(content["state_dict"])
+
+
+def run(directory: Path, job: Job) -> None:
+    run_trial(job, directory, ranking=[("val_accuracy", -1.0)])
+
+
+def test_a_child_without_edits_goes_on_where_its_parent_was_best(parent: tuple[Path, Job]) -> None:
+    """With no step of training (a learning rate of next to nothing) the weights are the parent's, and so is the answer."""
+    directory, job = parent
+    run(directory, child_of(job, {"edit": "learning_rate", "factor": 1e-12}))
+    before, after = weights(directory, 0), weights(directory, 1)
+    assert all(torch.allclose(before[name], after[name], rtol=0, atol=1e-9) for name in before)
+
+
+def test_the_optimizer_goes_on_too(parent: tuple[Path, Job]) -> None:
+    directory, job = parent
+    run(directory, child_of(job))
+    first, second = (
+        torch.load(directory / f"trials/{k}/last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
+        for k in (0, 1)
+    )
+    steps = [{float(moments["step"]) for moments in state.values()} for state in (first, second)]
+    assert steps[1] == {3 / 2 * next(iter(steps[0]))}, "two epochs of the parent and one of the child"
+
+
+def test_pruned_weights_stay_zero_through_training(parent: tuple[Path, Job]) -> None:
+    directory, job = parent
+    run(directory, child_of(job, {"edit": "prune", "share": 0.5}))
+    before, after = weights(directory, 0), weights(directory, 1)
+    for name in before:
+        if name.endswith(("w_in", "w_rec")):
+            assert int((after[name] == 0).sum()) == before[name].numel() // 2
+    moved = [name for name in before if bool((after[name] != before[name])[after[name] != 0].any())]
+    assert moved, "what is left is trained"
+
+
+def test_a_narrower_child_computes_with_the_neurons_that_are_left(parent: tuple[Path, Job]) -> None:
+    directory, job = parent
+    edits = ({"edit": "narrow", "share": 0.3}, {"edit": "learning_rate", "factor": 1e-12})
+    run(directory, child_of(job, *edits))
+    before, after = weights(directory, 0), weights(directory, 1)
+    assert read_yaml(directory / "trials/1/config.yaml")["model"]["init_args"]["hidden_sizes"] == [8, 6]
+    says = before["network.layers.1.w_in"].abs().sum(0) + before["network.layers.0.w_rec"].abs().sum(0)
+    says -= before["network.layers.0.w_rec"].diagonal().abs()
+    stay = says.argsort(descending=True)[:8].sort().values
+    close = {"rtol": 0.0, "atol": 1e-9}
+    torch.testing.assert_close(after["network.layers.0.w_in"], before["network.layers.0.w_in"][stay], **close)
+    torch.testing.assert_close(
+        after["network.layers.0.w_rec"], before["network.layers.0.w_rec"][stay][:, stay], **close
+    )
+    assert after["network.layers.1.w_in"].shape == (6, 8)
+    assert after["network.layers.2.w_in"].shape == (10, 6)
+    moments = torch.load(directory / "trials/1/last.ckpt", weights_only=True)["optimizer_states"][0]["state"]
+    assert all(float(state["step"]) > 11 for state in moments.values()), "the optimizer's state was cut, not lost"
+
+
+def test_edits_are_drawn_from_what_a_network_allows() -> None:
+    allowed = {edit["edit"] for seed in range(40) for edit in draw_edits({"model": MODEL}, 20, 2, random.Random(seed))}
+    assert allowed == {"prune", "narrow", "stop", "regularize", "learning_rate"}
+    for seed in range(40):
+        edits = draw_edits({"model": MODEL}, 20, 2, random.Random(seed))
+        assert len({edit["edit"] for edit in edits}) == 2
+        assert all(edit["step"] in (17, 18, 19) for edit in edits if edit["edit"] == "stop"), "20 steps cannot grow"
+    foreign = {"model": {"class_path": "tests.study.user_models.Noisy", "init_args": {"learning_rate": 0.1}}}
+    allowed = {edit["edit"] for seed in range(40) for edit in draw_edits(foreign, 20, 2, random.Random(seed))}
+    assert allowed == {"prune", "learning_rate"}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = Study(config(**INHERIT), tmp_path_factory.mktemp("inherit") / "study")
+    study.run(workers=0)
+    return study
+
+
+def test_fresh_networks_come_first_then_children_of_the_front(searched: Study) -> None:
+    rows = searched.rows()
+    kinds = [row.kind for row in rows]
+    assert kinds[:3] == ["trained"] * 3
+    assert kinds.count("inherited") > len(kinds) / 2
+    children = [row for row in rows if row.kind == "inherited"]
+    assert all(row.parent is not None and rows[row.parent].state == "complete" for row in children)
+    assert all(row.lineage[-1] == row.parent and rows[row.lineage[0]].kind == "trained" for row in children)
+    assert sum(row.charged for row in rows) <= 14 + 3 * 2 * 4 / 11 / 3, "at most the sweeps of what ran at the end more"
+
+
+def test_a_row_says_what_a_child_is_and_not_what_its_ancestor_was(searched: Study) -> None:
+    for row in searched.rows():
+        trial = read_yaml(searched.directory / f"trials/{row.number}/config.yaml")
+        assert row.params["model.hidden_sizes.0"] == trial["model"]["init_args"]["hidden_sizes"][0]
+
+
+def test_the_front_says_where_a_network_comes_from(searched: Study) -> None:
+    for point in front(searched.directory)["points"]:
+        assert point["kind"] in ("trained", "inherited", "swept")
+        assert point["epochs"] == 1 + len(point["lineage"])
+
+
+def test_the_state_of_a_training_is_kept_on_the_front_only(searched: Study) -> None:
+    kept = {int(file.parent.name) for file in searched.directory.glob("trials/*/last.ckpt")}
+    assert kept == {point["number"] for point in front(searched.directory)["points"]}
+
+
+def test_no_sampler_is_told_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Record] = []
+    original = SearchStudy.ask
+
+    def spy(self: SearchStudy, records: list[Record], *arguments: Any) -> Any:
+        told.extend(records)
+        return original(self, records, *arguments)
+
+    monkeypatch.setattr(SearchStudy, "ask", spy)
+    study = Study(config(**{**INHERIT, "trials": 5, "policy": {**INHERIT["policy"], "fresh": 0.5}}), tmp_path / "study")
+    study.run(workers=0)
+    children = {row.number for row in study.rows() if row.kind == "inherited"}
+    assert children
+    assert told
+    assert not children & {record.number for record in told}
+
+
+def test_a_search_that_was_killed_and_taken_up_is_the_search_that_was_not(
+    searched: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(config(**INHERIT), tmp_path / "study")
+    original, calls = Archive.update, []
+
+    def dies(self: Archive, entry: Any) -> None:
+        calls.append(entry)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        original(self, entry)
+
+    monkeypatch.setattr(Archive, "update", dies)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(workers=0)
+    monkeypatch.setattr(Archive, "update", original)
+    Study.open(tmp_path / "study").run(workers=0)
+    assert outcomes(tmp_path / "study") == outcomes(searched.directory)
+    assert set(states(tmp_path / "study")) == {"COMPLETE"}
+
+
+@pytest.mark.parametrize("wrong", [{"short_epochs": 0}, {"start": 1.5}, {"fresh": -0.1}, {"edits": 0}])
+def test_an_inheritance_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="policy inherit"):
+        config(policy={"name": "inherit", **wrong})
+
+
+def test_inheritance_is_the_default_where_weights_can_be_edited() -> None:
+    assert type(config(policy=None).policy).__name__ == "Inherit"
+    foreign = {"class_path": "tests.study.user_models.Plain", "init_args": {}}
+    plain = config(policy=None, model=foreign, space={"model.accuracy": {"low": 0.1, "high": 0.9}})
+    assert type(plain.policy).__name__ == "Plain"
