@@ -93,6 +93,7 @@ def difference(name: str, more: str, less: str, says: str, source: str, low: flo
 
 
 ZV = "Zenke & Vogels 2021"
+BOUNDED = ("randman/at_most_0.1", "randman/at_most_0.02")
 SHAPES = ("randman/superspike_10", "randman/sigmoid_10", "randman/esser_1")
 SCALES = ("randman/superspike_10_attached", "randman/asymptotic_10_attached", "randman/asymptotic_100_attached")
 
@@ -104,14 +105,11 @@ def spread(results: Results, recipes: tuple[str, ...]) -> float:
 
 def busiest_below(results: Results, spikes: float) -> float:
     """Highest accuracy among the bounded networks that use at most so many hidden spikes."""
-    bounded = [f"randman/at_most_{bound}" for bound in ("0.25", "0.1", "0.05", "0.02")]
-    means = [(results.mean(name, "spikes"), results.mean(name)) for name in bounded]
+    means = [(results.mean(name, "spikes"), results.mean(name)) for name in BOUNDED]
     if any(math.isnan(mean) for _, mean in means):
         return math.nan
     return max((accuracy for count, accuracy in means if count <= spikes), default=0.0)
 
-
-BOUNDED = tuple(f"randman/at_most_{bound}" for bound in ("0.25", "0.1", "0.05", "0.02"))
 
 RANDMAN = (
     Claim(

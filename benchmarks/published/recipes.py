@@ -107,18 +107,6 @@ RANDMAN = (
         SuperSpike(10.0),
         regularizers=at_most(10.0, 0.02),
     ),
-    randman(
-        "at_most_0.25",
-        "SuperSpike, slope 10, at most 0.25 (strength 1)",
-        SuperSpike(10.0),
-        regularizers=at_most(1.0, 0.25),
-    ),
-    randman(
-        "at_most_0.05",
-        "SuperSpike, slope 10, at most 0.05 (strength 10)",
-        SuperSpike(10.0),
-        regularizers=at_most(10.0, 0.05),
-    ),
 )
 
 # SpyTorch: Neftci, Mostafa & Zenke 2019's companion, github.com/fzenke/spytorch. Spikes from U before the update, reset to
