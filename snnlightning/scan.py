@@ -21,8 +21,9 @@ from .typing import Coefficients, NeuronLike, Recurrence, SpikeFunction, State, 
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
 
-Backend = Literal["auto", "reference", "numba"]
-BACKENDS: tuple[str, ...] = ("auto", "reference", "numba")
+Backend = Literal["auto", "reference", "numba", "cpp"]
+BACKENDS: tuple[str, ...] = ("auto", "reference", "numba", "cpp")
+_COMPILED = {"numba": "the compiled loops of Numba", "cpp": "the compiled loops in C++"}
 
 logger = logging.getLogger("snnlightning.scan")
 
@@ -63,8 +64,8 @@ def scan(
             flow through them.
         potentials: whether to return the potentials [B, T, N] as well.
         backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
-            the CPU (``pip install 'snnlightning[fast]'``); ``auto`` takes the fastest one that can do what is asked, and
-            logs its choice once.
+            the CPU (``pip install 'snnlightning[fast]'``); ``cpp`` is the same loops in C++, built at first use where there is
+            a compiler; ``auto`` takes ``numba``, else ``cpp``, where they can do what is asked, and logs its choice once.
 
     Returns:
         ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None. T inputs give T outputs,
@@ -237,7 +238,7 @@ def supports(
     """None when a backend can run this, or the reason why it cannot.
 
     Args:
-        backend: ``reference`` or ``numba``.
+        backend: ``reference``, ``numba`` or ``cpp`` (which is built when it is not there yet).
         neuron: a record of :mod:`snnlightning.neurons`, or one of yours.
         x: the input.
         w_in: input weights; they decide the element type and the device. None: x is the drive.
@@ -251,7 +252,7 @@ def supports(
     """
     if backend == "reference":
         return None
-    if backend != "numba":
+    if backend not in _COMPILED:
         raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
     w_in = dense(x) if w_in is None else w_in
     if (reason := _around(x, w_in)) is not None:
@@ -263,12 +264,14 @@ def supports(
         return (
             f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__fused.py beside its own"
         )
-    found: str | None = fused.supports(neuron, w_in, spike)
+    found: str | None = fused.supports(neuron, w_in, spike) or fused.unavailable(backend)
     return found
 
 
-def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: torch.dtype = torch.float32) -> None:
-    """Compile ahead what ``backend="numba"`` needs for this neuron and surrogate, or load it: seconds, once per machine.
+def warmup(
+    neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: torch.dtype = torch.float32, backend: str = "numba"
+) -> None:  # fmt: skip
+    """Compile ahead what a compiled backend needs for this neuron and surrogate, or load it: seconds, once per machine.
 
     Raises:
         ConfigurationError, MissingDependencyError: as ``scan``.
@@ -276,7 +279,7 @@ def warmup(neuron: NeuronLike, spike: SpikeFunction | None = None, *, dtype: tor
     for x in (torch.ones(1, 2, 64, dtype=dtype), torch.eye(64, dtype=dtype)[:1].expand(1, 2, 64)):
         w_in = torch.ones(64, 64, dtype=dtype, requires_grad=True)
         w_rec = torch.ones(64, 64, dtype=dtype, requires_grad=True) if neuron.spiking else None
-        scan(neuron, x, w_in, w_rec, spike=spike, backend="numba").output.sum().backward()
+        scan(neuron, x, w_in, w_rec, spike=spike, backend=backend).output.sum().backward()
 
 
 def _choose(
@@ -287,23 +290,27 @@ def _choose(
     spikes: Sequence[SpikeFunction | None],
     w_rec: Tensor | Recurrence | None,
 ) -> str:
-    """``numba`` or ``reference``."""
+    """``numba``, ``cpp`` or ``reference``."""
     if torch.compiler.is_compiling() and backend == "auto":
         return "reference"
+    taken = backend
+    if backend == "auto":
+        taken = "numba" if _numba_is_here() else "cpp"
     reason = None
     for n, spike in zip(neurons, spikes, strict=True):
-        reason = reason or supports("numba", n, x, w_in, spike, w_rec)
-    if backend == "auto" and reason is None and not _numba_is_here():
-        reason = "Numba is not installed (pip install 'snnlightning[fast]')"
+        reason = reason or supports(taken, n, x, w_in, spike, w_rec)
     if reason is None:
-        require("numba", "fast", "backend='numba'")
+        if taken == "numba":
+            require("numba", "fast", "backend='numba'")
         if backend == "auto":
-            _say("backend='auto' takes the compiled loops of Numba.")
-        return "numba"
+            _say(f"backend='auto' takes {_COMPILED[taken]}.")
+        return taken
     if backend == "auto":
+        if taken == "cpp":
+            reason = f"Numba is not installed (pip install 'snnlightning[fast]'), and for the C++ loops: {reason}"
         _say(f"backend='auto' takes the reference: {reason}.")
         return "reference"
-    raise ConfigurationError(f"backend='numba' cannot do this: {reason}; use backend='auto' or 'reference'.")
+    raise ConfigurationError(f"backend={backend!r} cannot do this: {reason}; use backend='auto' or 'reference'.")
 
 
 def _around(x: Tensor | Events, w_in: Tensor) -> str | None:  # noqa: PLR0911

@@ -29,6 +29,13 @@ class Fused:
         """None, or the reason why not."""
         return support.reason_against(neuron, self.known, w_in, spike)
 
+    def unavailable(self, backend: str) -> str | None:
+        """None, or the reason why this machine does not have the backend; a missing package is the caller's to report."""
+        if backend != "cpp":
+            return None
+        found: str | None = _code(backend).reason()
+        return found
+
     def run(
         self,
         backend: str,
@@ -46,8 +53,11 @@ class Fused:
         plain: layer.Plain,
     ) -> Trace:
         """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
-        code: Any = importlib.import_module(f"{__package__.rpartition('.')[0]}._{backend}.code")
         recursions = [self.recursion(neuron) for neuron in neurons]
         return layer.run(
-            code, neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain
+            _code(backend), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain
         )  # fmt: skip
+
+
+def _code(backend: str) -> Any:
+    return importlib.import_module(f"{__package__.rpartition('.')[0]}._{backend}.code")

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from ...events import Events, dense, known, remember
 from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
 from . import pool
+from .formula import formula
 from .recursion import RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 
 __all__ = ["Code", "Plain", "run"]
@@ -487,7 +488,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in else None
     grad_w_rec = numbers.zeros(features, features) if wants_w_rec else None
     grad_bias = numbers.zeros(batch, features) if wants_bias else None
-    formulas = [call.code.derivative(spike, numbers.dtype) for spike in call.spikes] if neuron.spiking else []
+    formulas = [formula(call.code, spike, numbers.dtype) for spike in call.spikes] if neuron.spiking else []
     parameters = [np.array(f[1], real) if f is not None else numbers.none1 for f in formulas]
     threads = torch.get_num_threads()
     together = 1 if threads == 1 else 2 * threads

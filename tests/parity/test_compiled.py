@@ -22,12 +22,17 @@ from snnlightning import scan as scan_module
 from snnlightning.errors import ConfigurationError, MissingDependencyError
 from snnlightning.layers import SpikingLayer
 from snnlightning.neurons import ALIF, LI, LIF, AbstractNeuron, AdLIF, CubaLIF
+from snnlightning.neurons._cpp import building
+from snnlightning.neurons._cpp import code as cpp_code
 from snnlightning.neurons._fused import layer as fused_layer
+from snnlightning.neurons._fused.formula import formula
 from snnlightning.neurons._numba import code as numba_code
 from snnlightning.scan import scan, supports
-from snnlightning.surrogates import AbstractSurrogate, SuperSpike, Triangle
+from snnlightning.surrogates import AbstractSurrogate, Sparse, SuperSpike, Triangle
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
+CPP = pytest.mark.skipif(building.reason() is not None, reason=f"no C++ loops: {building.reason()}")
+backends = pytest.mark.parametrize("backend", ["numba", pytest.param("cpp", marks=CPP)])
 
 
 def variants() -> list[Any]:
@@ -137,27 +142,30 @@ def same(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -
 @all_variants
 @pytest.mark.parametrize("n", SIZES)
 @both_ways
-def test_everything_equals_the_reference_in_double_precision(neuron, n):
+@backends
+def test_everything_equals_the_reference_in_double_precision(neuron, n, backend):
     tensors = inputs(neuron, n, density=0.05, inputs=90)
     theirs = outcome(neuron, tensors, "reference")
-    same(outcome(neuron, tensors, "numba"), theirs, 1e-9)
+    same(outcome(neuron, tensors, backend), theirs, 1e-9)
     assert theirs["grad w_in"].abs().sum() > 0
 
 
 @pytest.mark.parametrize("neuron", SPIKING)
 @pytest.mark.parametrize("flags", list(itertools.product([True, False], repeat=2)), ids=str)
 @pytest.mark.parametrize("spike", [Triangle(gamma=0.7), SuperSpike(slope=3.0)], ids=lambda s: type(s).__name__)
-def test_attached_and_detached_gradients_equal_the_reference(neuron, flags, spike):
+@backends
+def test_attached_and_detached_gradients_equal_the_reference(neuron, flags, spike, backend):
     neuron = dataclasses.replace(neuron, detach_reset=flags[0], detach_recurrent=flags[1])
     tensors = inputs(neuron, 33, inputs=90, density=0.03)
-    same(outcome(neuron, tensors, "numba", spike=spike), outcome(neuron, tensors, "reference", spike=spike), 1e-9)
+    same(outcome(neuron, tensors, backend, spike=spike), outcome(neuron, tensors, "reference", spike=spike), 1e-9)
 
 
 @all_variants
 @pytest.mark.parametrize("n", [7, 33, 100])
-def test_single_precision_gradients_are_close_to_those_of_the_reference(neuron, n):
+@backends
+def test_single_precision_gradients_are_close_to_those_of_the_reference(neuron, n, backend):
     tensors = inputs(neuron, n, dtype=torch.float32, inputs=90, density=0.03)
-    same(outcome(neuron, tensors, "numba"), outcome(neuron, tensors, "reference"), 1e-5)
+    same(outcome(neuron, tensors, backend), outcome(neuron, tensors, "reference"), 1e-5)
 
 
 def thresholds(neuron: AbstractNeuron, tensors: dict[str, Tensor]) -> float | Tensor:
@@ -178,9 +186,10 @@ def thresholds(neuron: AbstractNeuron, tensors: dict[str, Tensor]) -> float | Te
 @all_variants
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_exact_sums_give_the_same_bits_and_some_potential_sits_on_threshold(neuron, n, dtype):
+@backends
+def test_exact_sums_give_the_same_bits_and_some_potential_sits_on_threshold(neuron, n, dtype, backend):
     tensors = inputs(neuron, n, dtype=dtype, exact=True, inputs=90, density=0.05, batch=8)
-    mine, theirs = (outcome(neuron, tensors, backend, gradients=False) for backend in ("numba", "reference"))
+    mine, theirs = (outcome(neuron, tensors, backend, gradients=False) for backend in (backend, "reference"))
     for name, expected in theirs.items():
         assert torch.equal(mine[name], expected), name
     if neuron.spiking and n >= 63:
@@ -192,34 +201,38 @@ def test_exact_sums_give_the_same_bits_and_some_potential_sits_on_threshold(neur
 @all_variants
 @pytest.mark.parametrize("learned", ["shared", "per_neuron"])
 @both_ways
-def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, learned):
+@backends
+def test_learned_time_constants_and_counts_as_input_equal_the_reference(neuron, learned, backend):
     tensors = inputs(neuron, 33, inputs=90, density=0.03, learned=learned, counts=True)
     theirs = outcome(neuron, tensors, "reference")
     assert all(f"grad {name}" in theirs for name in neuron.coefficients())
-    same(outcome(neuron, tensors, "numba"), theirs, 1e-9)
+    same(outcome(neuron, tensors, backend), theirs, 1e-9)
 
 
 @pytest.mark.parametrize("cls", [p for p in every("surrogates") if (SURROGATES / f"{p.id}__numba.py").exists()])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_every_kernel_of_a_surrogate_is_its_derivative(cls, dtype):
-    """Compared as gradients, and beside it that the kernel was taken."""
-    surrogate = cls.from_height_width(1.0 if cls.__name__ != "Triangle" else 0.5, 0.3)
-    kernel, parameters = numba_code.derivative(surrogate, str(dtype)[6:])
-    v = torch.linspace(-3.0, 5.0, 1001, dtype=dtype)
-    v[0] = math.nan
-    mine = v.clone()
-    real = v.numpy().dtype.type
-    kernel(mine.numpy(), real(1.0), torch.tensor(parameters, dtype=dtype).numpy(), mine.numpy())
-    tolerance = 1e-6 if dtype == torch.float32 else 1e-14
-    torch.testing.assert_close(mine, surrogate.derivative(v - 1.0), rtol=tolerance, atol=tolerance, equal_nan=True)
+@backends
+def test_every_kernel_of_a_surrogate_is_its_derivative(cls, dtype, backend):
+    """Compared as gradients, and beside it that the kernel was taken; where it is cut off as well."""
+    whole = cls.from_height_width(1.0 if cls.__name__ != "Triangle" else 0.5, 0.3)
+    for surrogate in (whole, Sparse(whole, 0.25)):
+        loop, parameters = formula(numba_code if backend == "numba" else cpp_code, surrogate, str(dtype)[6:])
+        v = torch.linspace(-3.0, 5.0, 1001, dtype=dtype)
+        v[0] = math.nan
+        mine = v.clone()
+        real = v.numpy().dtype.type
+        loop(mine.numpy(), real(1.0), torch.tensor(parameters, dtype=dtype).numpy(), mine.numpy())
+        tolerance = 1e-6 if dtype == torch.float32 else 1e-14
+        torch.testing.assert_close(mine, surrogate.derivative(v - 1.0), rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 @pytest.mark.parametrize("cls", every("surrogates"))
-def test_every_surrogate_gives_the_gradients_of_the_reference(cls):
+@backends
+def test_every_surrogate_gives_the_gradients_of_the_reference(cls, backend):
     neuron, surrogate = CubaLIF(), cls.from_height_width(0.7, 0.3)
     tensors = inputs(neuron, 7, inputs=20, density=0.1)
     theirs = outcome(neuron, tensors, "reference", spike=surrogate)
-    same(outcome(neuron, tensors, "numba", spike=surrogate), theirs, 1e-9)
+    same(outcome(neuron, tensors, backend, spike=surrogate), theirs, 1e-9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,10 +254,11 @@ class Foreign(AbstractSurrogate):
 
 
 @pytest.mark.parametrize("neuron", [LIF(), CubaLIF(ordering="spytorch", reset="zero", detach_reset=False)], ids=str)
-def test_a_surrogate_of_ones_own_works_through_its_tensor_derivative(neuron):
+@backends
+def test_a_surrogate_of_ones_own_works_through_its_tensor_derivative(neuron, backend):
     tensors = inputs(neuron, 33, inputs=90, density=0.03)
     same(
-        outcome(neuron, tensors, "numba", spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9
+        outcome(neuron, tensors, backend, spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9
     )
 
 
@@ -350,10 +364,11 @@ def test_spikes_that_were_changed_in_place_arrive_changed(backend):
         assert torch.allclose(found, scan(LI(), spikes.clone(), readout, backend="reference").output)
 
 
-def test_any_number_of_threads_gives_the_same_bits():
+@backends
+def test_any_number_of_threads_gives_the_same_bits(backend):
     """In single precision, where another order of the sums would show."""
     torch.manual_seed(0)
-    layer = SpikingLayer(90, 63, neuron=CubaLIF(learn_tau="per_neuron"), recurrent=True, bias=True, backend="numba")
+    layer = SpikingLayer(90, 63, neuron=CubaLIF(learn_tau="per_neuron"), recurrent=True, bias=True, backend=backend)
     with torch.no_grad():
         layer.w_in.mul_(6.0)
     x, before = (torch.rand(37, 15, 90) < 0.05).float(), torch.get_num_threads()
@@ -380,10 +395,11 @@ def test_every_kind_of_input_tensor_is_read_as_the_reference_reads_it(form):
     assert torch.equal(layer(given)[0], layer(x.float())[0])
 
 
-def test_no_event_at_all_and_an_event_everywhere():
+@backends
+def test_no_event_at_all_and_an_event_everywhere(backend):
     for density in (0.0, 1.0):
         tensors = inputs(CubaLIF(), 33, density=density)
-        same(outcome(CubaLIF(), tensors, "numba"), outcome(CubaLIF(), tensors, "reference"), 1e-9)
+        same(outcome(CubaLIF(), tensors, backend), outcome(CubaLIF(), tensors, "reference"), 1e-9)
 
 
 def test_the_density_decides_which_way_the_input_goes(monkeypatch):
@@ -425,11 +441,12 @@ def test_events_that_the_sampled_rows_did_not_show_are_all_counted():
 
 @all_variants
 @pytest.mark.parametrize(("batch", "steps"), [(0, 4), (3, 0), (0, 0)])
-def test_nothing_to_do_is_done_as_by_the_reference(neuron, batch, steps):
+@backends
+def test_nothing_to_do_is_done_as_by_the_reference(neuron, batch, steps, backend):
     w_in = torch.ones(5, 4, requires_grad=True)
     spiking = {"w_rec": torch.ones(5, 5), "spike": SuperSpike()} if neuron.spiking else {}
-    for backend in ("numba", "reference"):
-        trace = scan(neuron, torch.ones(batch, steps, 4), w_in, potentials=True, backend=backend, **spiking)
+    for taken in (backend, "reference"):
+        trace = scan(neuron, torch.ones(batch, steps, 4), w_in, potentials=True, backend=taken, **spiking)
         assert trace.output.shape == trace.potentials.shape == (batch, steps, 5)
         assert all(not variable.any() for variable in trace.state)
 
@@ -437,18 +454,19 @@ def test_nothing_to_do_is_done_as_by_the_reference(neuron, batch, steps):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 3e38])
 @pytest.mark.parametrize("where", ["w_in", "w_rec", "x", "bias", "state v", "above"])
 @pytest.mark.parametrize("neuron", [CubaLIF(), LIF(reset="zero")], ids=["cuba", "lif"])
-def test_what_is_not_finite_spreads_as_in_the_reference(neuron, where, bad):
+@backends
+def test_what_is_not_finite_spreads_as_in_the_reference(neuron, where, bad, backend):
     tensors = inputs(neuron, 7, dtype=torch.float32, inputs=90, density=0.03)
     if where == "x":
         tensors["x"][1, 3, 5] = bad
     elif where != "above":
         tensors[where].view(-1)[2] = bad
     found = []
-    for backend in ("numba", "reference"):
+    for taken in (backend, "reference"):
         leaves = {name: t.clone().requires_grad_() for name, t in tensors.items()}
         trace = scan(
             neuron, leaves["x"], leaves["w_in"], leaves["w_rec"], bias=leaves["bias"], spike=Triangle(),
-            state=tuple(leaves[f"state {name}"] for name in neuron.state_names), potentials=True, backend=backend,
+            state=tuple(leaves[f"state {name}"] for name in neuron.state_names), potentials=True, backend=taken,
         )  # fmt: skip
         above = torch.ones_like(trace.output)
         if where == "above":
@@ -476,7 +494,7 @@ class Mine(LIF):
         ({"w_in": torch.ones(3, 4, device="meta")}, "w_in is meta, and the kernels read dense tensors on the CPU"),
         ({"spike": SuperSpike().soft}, "is not a surrogate's step"),
         ({"spike": lambda x: x}, "is not a surrogate's step"),
-        ({"neuron": Mine()}, "Mine has no file test_numba__fused.py beside its own"),
+        ({"neuron": Mine()}, "Mine has no file test_compiled__fused.py beside its own"),
     ],
     ids=["dtype", "device", "soft", "function", "neuron"],
 )  # fmt: skip
@@ -519,7 +537,8 @@ def test_auto_takes_the_kernels_and_says_so_once(caplog):
     ]
 
 
-def test_without_numba_auto_takes_the_reference_and_by_name_the_install_line_comes(monkeypatch, caplog):
+def test_without_numba_auto_takes_the_reference_and_by_name_the_install_line_comes(monkeypatch, caplog, fresh):
+    monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
     monkeypatch.setattr(scan_module, "require", _missing)
@@ -527,7 +546,10 @@ def test_without_numba_auto_takes_the_reference_and_by_name_the_install_line_com
     with caplog.at_level(logging.INFO, logger="snnlightning"):
         output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
     assert type(output.grad_fn).__name__ == "StackBackward0"
-    assert "takes the reference: Numba is not installed (pip install 'snnlightning[fast]')." in caplog.text
+    assert (
+        "takes the reference: Numba is not installed (pip install 'snnlightning[fast]'), and for the C++ loops: there"
+        in caplog.text
+    )
     with pytest.raises(MissingDependencyError, match=r"pip install 'snnlightning\[fast\]'"):
         scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4), spike=SuperSpike(), backend="numba")
 
@@ -552,6 +574,11 @@ ONE_STEP = """
         x = (torch.rand(16, 8, 90) < 0.05).float()
         scan(CubaLIF(), x, w, torch.ones(64, 64) / 64, spike=Triangle(), backend="numba").output.sum().backward()
         return round(w.grad.double().sum().item(), 6)
+
+    def cpp():
+        from snnlightning.neurons import LIF
+        spikes = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4), spike=Triangle(), backend="cpp").output
+        return spikes.sum().item()
 """
 
 
@@ -613,6 +640,84 @@ def test_a_cache_that_a_crash_cut_short_is_compiled_anew(tmp_path):
     for file in files:
         file.write_bytes(file.read_bytes()[:20])
     assert answer(python("print(step())", NUMBA_CACHE_DIR=str(tmp_path))) == right
+
+
+# A library in C++.
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """A folder for libraries of its own."""
+    monkeypatch.setenv("SNNLIGHTNING_CACHE_DIR", str(tmp_path / "loops"))
+    building._outcome.cache_clear()
+    yield tmp_path
+    building._outcome.cache_clear()
+
+
+def by_cpp() -> Tensor:
+    return scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4), spike=SuperSpike(), backend="cpp").output
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"),
+    [
+        ("no-such-compiler", r"there is no C\+\+ compiler \(CXX=no-such-compiler\)"),
+        ("#!/bin/sh\nexit 3\n", r"the C\+\+ compiler .* does not run"),
+        ("#!/bin/sh\n[ $1 = --version ] || { echo it broke >&2; exit 1; }\n", r"the C\+\+ compiler .* fails: it broke"),
+    ],
+    ids=["none", "broken", "failing"],
+)
+def test_without_a_working_compiler_the_reason_comes_and_auto_takes_the_reference(fresh, monkeypatch, compiler, reason):
+    if compiler.startswith("#!"):
+        file = fresh / "compiler"
+        file.write_text(compiler)
+        file.chmod(0o755)
+        compiler = str(file)
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(ConfigurationError, match=rf"backend='cpp' cannot do this: {reason}.*; use backend='auto'"):
+        by_cpp()
+    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
+    assert type(output.grad_fn).__name__ == "StackBackward0"
+
+
+@CPP
+def test_without_numba_auto_takes_the_loops_in_cpp(monkeypatch, caplog):
+    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    scan_module._say.cache_clear()
+    with caplog.at_level(logging.INFO, logger="snnlightning"):
+        output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
+    assert type(output.grad_fn).__name__ == "_LayerBackward"
+    assert "backend='auto' takes the compiled loops in C++." in caplog.text
+
+
+@CPP
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["new", "a_file", "cut_short"])
+def test_a_library_is_built_wherever_there_is_room(fresh, place):
+    if place == "a_file":
+        (fresh / "loops").write_text("")
+    if place == "cut_short":
+        by_cpp()
+        for file in (fresh / "loops").glob("*.so"):
+            start = file.read_bytes()[:100]
+            file.unlink()  # this process still runs it
+            file.write_bytes(start)
+        assert (
+            answer(python("print(step())".replace("step", "cpp"), SNNLIGHTNING_CACHE_DIR=str(fresh / "loops")))
+            == "12.0"
+        )
+        return
+    assert by_cpp().any()
+    assert len(list(fresh.glob("loops/*.so"))) == (place == "new")
+
+
+@CPP
+@pytest.mark.slow
+def test_processes_that_build_one_library_at_once_agree(fresh):
+    started = [python("print(cpp())", SNNLIGHTNING_CACHE_DIR=str(fresh / "loops")) for _ in range(3)]
+    assert {answer(process) for process in started} == {"12.0"}
+    assert len(list((fresh / "loops").glob("*.so"))) == 1
 
 
 @pytest.mark.parametrize("recurrent", [False, True])

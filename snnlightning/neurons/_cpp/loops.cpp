@@ -1,0 +1,717 @@
+// The loops of ../_numba/kernels.py and ../_numba/adaptive.py, in C++: same names, same arguments, same order of operations.
+//
+// Every function takes one list of whole numbers: four for an array (address and up to three sizes, missing ones 1), one for a
+// number. PART 1 is compiled so that every operation rounds as written; PART 2, the backward pass, so that sums may be
+// reordered and fused. NaN and infinity keep their meaning in both.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define R __restrict__
+#define EACH(j, n) for (I j = 0; j < (n); ++j)
+
+namespace {
+
+typedef int64_t I;
+typedef int32_t J;
+
+enum { SPIKING = 1, CURRENT = 2, RESET_ZERO = 4, RESET_ATTACHED = 8, RECURRENT = 16, DELAYED = 32, THRESHOLD_CROSSED = 64,
+       ADAPTS_LATE = 128, ARGUMENT_RELATIVE = 256, DRIVEN_BY_POTENTIAL = 512 };
+
+template <class T> struct Array {
+    T* p;
+    I a, b, c;
+    bool empty() const { return a * b * c == 0; }
+    T* operator()(I s) const { return p + s * b * c; }
+    T* operator()(I s, I t) const { return p + (s * b + t) * c; }
+};
+
+struct Given {
+    const I* at;
+    template <class T> Array<T> array() {
+        Array<T> x = {reinterpret_cast<T*>(at[0]), at[1], at[2], at[3]};
+        at += 4;
+        return x;
+    }
+    I number() { return *at++; }
+};
+
+// out += the rows that index[lo:hi] names, in that order.
+template <class T> void gather(const T* R rows, const J* R index, I lo, I hi, I n, T* R out) {
+    I e = lo;
+    for (; e + 8 <= hi; e += 8) {
+        const T *r0 = rows + index[e] * n, *r1 = rows + index[e + 1] * n, *r2 = rows + index[e + 2] * n,
+                *r3 = rows + index[e + 3] * n, *r4 = rows + index[e + 4] * n, *r5 = rows + index[e + 5] * n,
+                *r6 = rows + index[e + 6] * n, *r7 = rows + index[e + 7] * n;
+        EACH(j, n) out[j] = (((((((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]) + r4[j]) + r5[j]) + r6[j]) + r7[j];
+    }
+    for (; e + 2 <= hi; e += 2) {
+        const T *r0 = rows + index[e] * n, *r1 = rows + index[e + 1] * n;
+        EACH(j, n) out[j] = (out[j] + r0[j]) + r1[j];
+    }
+    for (; e < hi; ++e) {
+        const T* r0 = rows + index[e] * n;
+        EACH(j, n) out[j] += r0[j];
+    }
+}
+
+#if PART == 1
+
+template <class T>
+void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, Array<T> drive, Array<T> bias, Array<T> w_in_t,
+            I n, T* R out) {
+    if (!drive.empty()) {
+        std::memcpy(out, drive(s, t), n * sizeof(T));
+        return;
+    }
+    std::fill(out, out + n, T(0));
+    if (value.empty())
+        gather(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
+    else
+        for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
+            const T* r0 = w_in_t(index.p[e]);
+            const T y = value.p[e];
+            EACH(j, n) out[j] += y * r0[j];
+        }
+    if (!bias.empty()) EACH(j, n) out[j] += bias.p[j];
+}
+
+template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, I n, T* R back, T* R out) {
+    std::fill(back, back + n, T(0));
+    gather(w_rec_t, index, lo, hi, n, back);
+    EACH(j, n) out[j] += back[j];
+}
+
+template <class T> I events(const I* given) {
+    Given g = {given};
+    auto x = g.array<T>(), bits = g.array<T>();
+    auto index = g.array<J>();
+    auto value = g.array<T>();
+    auto pointer = g.array<I>();
+    I found = 0, other = 0;
+    pointer.p[0] = 0;
+    EACH(r, x.a) {
+        const T* R row = x(r);
+        I k = 0;
+        for (; k + 16 <= x.b; k += 16) {
+            unsigned char any[16 * sizeof(T)];
+            std::memcpy(any, row + k, sizeof any);
+            uint64_t w[2 * sizeof(T)], all = 0;
+            std::memcpy(w, any, sizeof any);
+            for (uint64_t y : w) all |= y;
+            if (all == 0) continue;
+            for (I q = k; q < k + 16; ++q)
+                if (row[q] != 0) {
+                    index.p[found] = J(q), value.p[found++] = row[q];
+                    other += row[q] != T(1);
+                }
+        }
+        for (; k < x.b; ++k)
+            if (row[k] != 0) {
+                index.p[found] = J(k), value.p[found++] = row[k];
+                other += row[k] != T(1);
+            }
+        pointer.p[r + 1] = found;
+    }
+    (void)bits;
+    return other;
+}
+
+template <class T> I count_some(const I* given) {
+    Given g = {given};
+    auto x = g.array<T>();
+    const I stride = g.number();
+    I count = 0;
+    for (I r = 0; r < x.a; r += stride) EACH(k, x.b) count += x(r)[k] != 0;
+    return count;
+}
+
+template <class T> I silence(const I* given) {
+    Given g = {given};
+    auto psi = g.array<T>();
+    auto pointer = g.array<I>();
+    auto index = g.array<J>();
+    auto left = g.array<T>();
+    const I silent = g.number(), samples = psi.a, steps = psi.b, n = psi.c;
+    EACH(s, samples) {
+        EACH(j, n) for (I t = 0; t < steps && left(s)[j] > T(t); ++t) psi(s, t)[j] = 0;
+        EACH(t, steps) for (I e = pointer.p[s * steps + t]; e < pointer.p[s * steps + t + 1]; ++e)
+            for (I u = t + 1; u < std::min(t + 1 + silent, steps); ++u) psi(s, u)[index.p[e]] = 0;
+    }
+    return 0;
+}
+
+template <class T> struct Advance {
+    Array<I> pointer;
+    Array<J> index;
+    Array<T> value, drive, bias, w_in_t, w_rec_t, first, coefficients, constants, v, second, left;
+    Array<I> spike_pointer;
+    Array<J> spike_index;
+    I known;
+    Array<T> output, potentials, seconds, currents, arguments, scratch;
+    I silent, steps, flags;
+    explicit Advance(const I* given) {
+        Given g = {given};
+        pointer = g.array<I>(), index = g.array<J>();
+        for (Array<T>* x : {&value, &drive, &bias, &w_in_t, &w_rec_t, &first, &coefficients, &constants, &v, &second, &left})
+            *x = g.array<T>();
+        spike_pointer = g.array<I>(), spike_index = g.array<J>(), known = g.number();
+        for (Array<T>* x : {&output, &potentials, &seconds, &currents, &arguments, &scratch}) *x = g.array<T>();
+        silent = g.number(), steps = g.number(), flags = g.number();
+    }
+};
+
+template <class T> void keep(Array<T> out, I s, I t, const T* row, I n) {
+    if (!out.empty()) std::memcpy(out(s, t), row, n * sizeof(T));
+}
+
+template <class T> I advance(const I* given) {
+    Advance<T> g(given);
+    const I samples = g.v.a, n = g.v.b;
+    const bool spiking = g.flags & SPIKING, has_current = g.flags & CURRENT, to_zero = g.flags & RESET_ZERO,
+               recurrent = g.flags & RECURRENT, delayed = g.flags & DELAYED;
+    const T v_th = g.constants.p[0];
+    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2);
+    T *cur = g.scratch(0), *back = g.scratch(1);
+    I* sp = g.spike_pointer.p;
+    J* si = g.spike_index.p;
+    I found = 0;
+    EACH(s, samples) {
+        T *R vs = g.v(s), *R cs = has_current ? g.second(s) : nullptr, *R waits = g.silent ? g.left(s) : nullptr;
+        EACH(t, g.steps) {
+            const I row = s * g.steps + t;
+            keep(g.potentials, s, t, vs, n);
+            if (!spiking)
+                keep(g.output, s, t, vs, n);
+            else if (g.known)
+                found = sp[row + 1];
+            else {
+                if (g.silent)
+                    EACH(j, n) {
+                        si[found] = J(j);
+                        found += (vs[j] > v_th) & (waits[j] <= 0);
+                        waits[j] = std::max(waits[j] - T(1), T(0));
+                    }
+                else
+                    EACH(j, n) {
+                        si[found] = J(j);
+                        found += vs[j] > v_th;
+                    }
+                sp[row + 1] = found;
+                if (!g.output.empty()) {
+                    T* R o = g.output(s, t);
+                    std::fill(o, o + n, T(0));
+                    for (I e = sp[row]; e < found; ++e) o[si[e]] = T(1);
+                }
+            }
+            arrive(s, t, row, g.pointer, g.index, g.value, g.drive, g.bias, g.w_in_t, n, cur);
+            if (recurrent) {
+                if (delayed && t == 0) {
+                    const T* R f = g.first(s);
+                    EACH(j, n) cur[j] += f[j];
+                } else {
+                    const I sender = delayed ? row - 1 : row;
+                    come_back(g.w_rec_t.p, si, sp[sender], sp[sender + 1], n, back, cur);
+                }
+            }
+            const T* R c = cur;
+            if (has_current) {
+                keep(g.currents, s, t, cs, n);
+                EACH(j, n) {
+                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j];
+                    cs[j] = decay_syn[j] * cs[j] + c[j];
+                }
+            } else {
+                keep(g.currents, s, t, cur, n);
+                EACH(j, n) vs[j] = decay_mem[j] * vs[j] + gain[j] * c[j];
+            }
+            if (spiking)
+                for (I e = sp[row]; e < found; ++e) {
+                    const J k = si[e];
+                    vs[k] = to_zero ? vs[k] * T(0) : vs[k] - v_th;
+                    if (g.silent) waits[k] = T(g.silent);
+                }
+        }
+    }
+    return 0;
+}
+
+// List the neurons with x > 0 that are not refractory; z is 1 for them.
+template <class T> void send(Advance<T>& g, I s, I t, const T* R x, I n, T* R z) {
+    const I row = s * g.steps + t;
+    I* sp = g.spike_pointer.p;
+    J* si = g.spike_index.p;
+    if (g.known) {
+        std::fill(z, z + n, T(0));
+        for (I e = sp[row]; e < sp[row + 1]; ++e) z[si[e]] = 1;
+        return;
+    }
+    EACH(j, n) z[j] = x[j] > 0 ? T(1) : T(0);
+    if (g.silent) {
+        T* R left = g.left(s);
+        EACH(j, n) {
+            z[j] = left[j] <= 0 ? z[j] : T(0);
+            left[j] = std::max(left[j] - T(1), T(0)) + T(g.silent) * z[j];
+        }
+    }
+    I found = sp[row];
+    EACH(j, n) {
+        si[found] = J(j);
+        found += z[j] != 0;
+    }
+    sp[row + 1] = found;
+    keep(g.output, s, t, z, n);
+}
+
+template <class T> void collect(Advance<T>& g, I s, I t, I n, T* cur, T* back) {
+    const I row = s * g.steps + t;
+    arrive(s, t, row, g.pointer, g.index, g.value, g.drive, g.bias, g.w_in_t, n, cur);
+    if (g.flags & RECURRENT)
+        come_back(g.w_rec_t.p, g.spike_index.p, g.spike_pointer.p[row], g.spike_pointer.p[row + 1], n, back, cur);
+    keep(g.currents, s, t, cur, n);
+}
+
+template <class T> I advance_alif(const I* given) {
+    Advance<T> g(given);
+    const I samples = g.v.a, n = g.v.b;
+    const T v_th = g.constants.p[0], unit = g.constants.p[1];
+    const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
+            *R rise = g.coefficients(3), *R beta = g.coefficients(4);
+    const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, crossed = g.flags & THRESHOLD_CROSSED ? subtract : T(0);
+    const bool late = g.flags & ADAPTS_LATE, relative = g.flags & ARGUMENT_RELATIVE;
+    T *R cur = g.scratch(0), *R back = g.scratch(1), *R z = g.scratch(2), *R x = g.scratch(3);
+    EACH(s, samples) {
+        T *R v = g.v(s), *R a = g.second(s);
+        EACH(t, g.steps) {
+            keep(g.potentials, s, t, v, n);
+            keep(g.seconds, s, t, a, n);
+            EACH(j, n) {
+                const T threshold = v_th + beta[j] * a[j];
+                x[j] = (v[j] - threshold) / (relative ? threshold : unit);
+            }
+            keep(g.arguments, s, t, x, n);
+            send(g, s, t, x, n, z);
+            collect(g, s, t, n, cur, back);
+            EACH(j, n) {
+                const T later = decay_adapt[j] * a[j] + rise[j] * z[j];
+                const T height = v_th + crossed * (beta[j] * (late ? later : a[j]));
+                const T u = decay_mem[j] * v[j] + gain[j] * cur[j];
+                v[j] = u * (T(1) - zero * z[j]) - subtract * (z[j] * height);
+                a[j] = later;
+            }
+        }
+    }
+    return 0;
+}
+
+template <class T> I advance_adlif(const I* given) {
+    Advance<T> g(given);
+    const I samples = g.v.a, n = g.v.b;
+    const T v_th = g.constants.p[0];
+    const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
+            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5);
+    const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero;
+    const bool late = g.flags & ADAPTS_LATE, unreset = g.flags & DRIVEN_BY_POTENTIAL;
+    T *R cur = g.scratch(0), *R back = g.scratch(1), *R z = g.scratch(2), *R x = g.scratch(3);
+    EACH(s, samples) {
+        T *R v = g.v(s), *R w = g.second(s);
+        EACH(t, g.steps) {
+            keep(g.potentials, s, t, v, n);
+            keep(g.seconds, s, t, w, n);
+            EACH(j, n) x[j] = v[j] - v_th;
+            keep(g.arguments, s, t, x, n);
+            send(g, s, t, x, n, z);
+            collect(g, s, t, n, cur, back);
+            EACH(j, n) {
+                const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th);
+                const T later = decay_adapt[j] * w[j] + drawn[j] * (by_v[j] * (unreset ? v[j] : u) + by_z[j] * z[j]);
+                v[j] = decay_mem[j] * u + gain[j] * (cur[j] - (late ? w[j] : later));
+                w[j] = later;
+            }
+        }
+    }
+    return 0;
+}
+
+#else  // PART 2
+
+// out[k] = rows[k] . vector for the chosen k; lanes of 32 bytes, written out because compilers leave four sums at once scalar.
+template <class T> void dots(const T* R rows, const J* R chosen, I count, const T* R vector, I n, T* R out) {
+    typedef T V __attribute__((vector_size(32)));
+    const I lanes = 32 / sizeof(T), whole = n / lanes * lanes;
+    I e = 0;
+    for (; e + 4 <= count; e += 4) {
+        const T* r[4];
+        V sum[4] = {};
+        for (int q = 0; q < 4; ++q) r[q] = rows + chosen[e + q] * n;
+        for (I j = 0; j < whole; j += lanes) {
+            V y;
+            std::memcpy(&y, vector + j, 32);
+            for (int q = 0; q < 4; ++q) {
+                V x;
+                std::memcpy(&x, r[q] + j, 32);
+                sum[q] += x * y;
+            }
+        }
+        for (int q = 0; q < 4; ++q) {
+            T total = 0;
+            for (I l = 0; l < lanes; ++l) total += sum[q][l];
+            for (I j = whole; j < n; ++j) total += r[q][j] * vector[j];
+            out[chosen[e + q]] = total;
+        }
+    }
+    for (; e < count; ++e) {
+        const T* R r = rows + chosen[e] * n;
+        T total = 0;
+        EACH(j, n) total += r[j] * vector[j];
+        out[chosen[e]] = total;
+    }
+}
+
+// out += delta @ rows.
+template <class T> void product(const T* R delta, I samples, I n, const T* R rows, T* R out) {
+    I k = 0;
+    for (; k + 4 <= n; k += 4) {
+        const T *v0 = rows + k * n, *v1 = v0 + n, *v2 = v1 + n, *v3 = v2 + n;
+        I s = 0;
+        for (; s + 2 <= samples; s += 2) {
+            const T *a = delta + s * n + k, *b = a + n;
+            const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], b0 = b[0], b1 = b[1], b2 = b[2], b3 = b[3];
+            T *R o = out + s * n, *R q = o + n;
+            EACH(j, n) {
+                o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
+                q[j] += (b0 * v0[j] + b1 * v1[j]) + (b2 * v2[j] + b3 * v3[j]);
+            }
+        }
+        for (; s < samples; ++s) {
+            const T* a = delta + s * n + k;
+            const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+            T* R o = out + s * n;
+            EACH(j, n) o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
+        }
+    }
+    for (; k < n; ++k) EACH(s, samples) {
+        const T a0 = delta[s * n + k];
+        T* R o = out + s * n;
+        EACH(j, n) o[j] += a0 * rows[k * n + j];
+    }
+}
+
+template <class T> I weight_gradient(const I* given) {
+    Given g = {given};
+    auto delta = g.array<T>();
+    auto pointer = g.array<I>();
+    auto index = g.array<J>();
+    auto value = g.array<T>();
+    const I delayed = g.number(), lo = g.number(), hi = g.number();
+    auto grad_t = g.array<T>();
+    const I width = hi - lo;
+    EACH(s, delta.a) for (I t = delayed ? 1 : 0; t < delta.b; ++t) {
+        const I row = s * delta.b + t - (delayed ? 1 : 0);
+        const T* R d = delta(s, t) + lo;
+        for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
+            T* R o = grad_t(index.p[e]) + lo;
+            if (value.empty())
+                EACH(j, width) o[j] += d[j];
+            else {
+                const T y = value.p[e];
+                EACH(j, width) o[j] += y * d[j];
+            }
+        }
+    }
+    return 0;
+}
+
+template <class T> struct Retreat {
+    Array<T> psi, grad_output, grad_potentials, potentials, seconds, currents;
+    Array<I> spike_pointer;
+    Array<J> spike_index;
+    Array<T> w_rec, w_rec_t, coefficients, constants, grad_v, grad_second, grad_z, delta, grad_coefficients, scratch;
+    Array<J> chosen;
+    I steps, flags;
+    bool recurrent, many;
+    explicit Retreat(const I* given) {
+        Given g = {given};
+        for (Array<T>* x : {&psi, &grad_output, &grad_potentials, &potentials, &seconds, &currents}) *x = g.array<T>();
+        spike_pointer = g.array<I>(), spike_index = g.array<J>();
+        for (Array<T>* x : {&w_rec, &w_rec_t, &coefficients, &constants, &grad_v, &grad_second, &grad_z, &delta,
+                            &grad_coefficients, &scratch})
+            *x = g.array<T>();
+        chosen = g.array<J>(), steps = g.number(), flags = g.number();
+        recurrent = !w_rec_t.empty(), many = false;
+        if (recurrent) {
+            const I size = psi.a * psi.b * psi.c;
+            I active = 0;
+            EACH(k, size) active += psi.p[k] != 0;
+            many = active > 0.55 * size;
+        }
+    }
+    void mark(I s, I t, T* R z) const {
+        const I row = s * steps + t;
+        std::fill(z, z + grad_v.b, T(0));
+        for (I e = spike_pointer.p[row]; e < spike_pointer.p[row + 1]; ++e) z[spike_index.p[e]] = 1;
+    }
+    // out = V^T delta of one sample, where psi is not zero.
+    void send_back(I s, I t, const T* d, T* out) const {
+        const T* R h = psi(s, t);
+        J* R c = chosen.p;
+        I count = 0;
+        EACH(j, grad_v.b) {
+            c[count] = J(j);
+            count += h[j] != 0;
+        }
+        dots(w_rec_t.p, c, count, d, grad_v.b, out);
+    }
+    void add(Array<T> from, I s, I t, T* R out) const {
+        if (from.empty()) return;
+        const T* R x = from(s, t);
+        EACH(j, grad_v.b) out[j] += x[j];
+    }
+};
+
+template <class T> void retreat_integrator(const Retreat<T>& g) {
+    const I samples = g.grad_v.a, n = g.grad_v.b;
+    const bool has_current = g.flags & CURRENT;
+    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2);
+    EACH(s, samples) {
+        T *R gv = g.grad_v(s), *R gi = has_current ? g.grad_second(s) : nullptr;
+        for (I t = g.steps - 1; t >= 0; --t) {
+            T* R d = g.delta(s, t);
+            if (!g.grad_coefficients.empty()) {
+                const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
+                T* R sums = g.grad_coefficients(s);
+                EACH(j, n) {
+                    sums[n + j] += gv[j] * p[j];
+                    sums[2 * n + j] += gv[j] * x[j];
+                }
+                if (has_current) EACH(j, n) sums[j] += gi[j] * x[j];
+            }
+            if (has_current)
+                EACH(j, n) {
+                    d[j] = gi[j];
+                    gi[j] = decay_syn[j] * gi[j] + gain[j] * gv[j];
+                    gv[j] = decay_mem[j] * gv[j];
+                }
+            else
+                EACH(j, n) {
+                    d[j] = gain[j] * gv[j];
+                    gv[j] = decay_mem[j] * gv[j];
+                }
+            g.add(g.grad_output, s, t, gv);
+            g.add(g.grad_potentials, s, t, gv);
+        }
+    }
+}
+
+template <class T> I retreat(const I* given) {
+    Retreat<T> g(given);
+    const I samples = g.grad_v.a, n = g.grad_v.b, steps = g.steps;
+    const bool has_current = g.flags & CURRENT, to_zero = g.flags & RESET_ZERO, attached = g.flags & RESET_ATTACHED,
+               delayed = g.flags & DELAYED;
+    if (!(g.flags & SPIKING)) return retreat_integrator(g), 0;
+    const T v_th = g.constants.p[0];
+    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2);
+    T *later = g.scratch(0), *back = g.scratch(1), *kept = g.scratch(2);
+    for (I t = steps - 1; t >= 0; --t) {
+        EACH(s, samples) {
+            const I row = s * steps + t;
+            T *R gv = g.grad_v(s), *R b = back + s * n, *R d = g.delta(s, t), *R after = later + s * n;
+            if (g.many || delayed || !g.recurrent) std::fill(b, b + n, T(0));
+            if (delayed) {
+                if (t + 1 < steps)
+                    std::memcpy(after, g.delta(s, t + 1), n * sizeof(T));
+                else
+                    std::fill(after, after + n, T(0));
+            }
+            if (attached) {
+                T* R extra = kept + s * n;
+                if (to_zero) {
+                    const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
+                    EACH(j, n) extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j]);
+                } else
+                    EACH(j, n) extra[j] = gv[j] * v_th;
+            }
+            if (to_zero)
+                for (I e = g.spike_pointer.p[row]; e < g.spike_pointer.p[row + 1]; ++e) gv[g.spike_index.p[e]] *= T(0);
+            if (has_current)
+                std::memcpy(d, g.grad_second(s), n * sizeof(T));
+            else
+                EACH(j, n) d[j] = gain[j] * gv[j];
+            if (g.many && !delayed) std::memcpy(after, d, n * sizeof(T));
+        }
+        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        EACH(s, samples) {
+            T *R gv = g.grad_v(s), *R b = back + s * n, *R d = g.delta(s, t);
+            const T* R h = g.psi(s, t);
+            if (g.recurrent && !g.many) g.send_back(s, t, delayed ? later + s * n : d, b);
+            if (delayed && t == steps - 1) {
+                const T* R z = g.grad_z(s);
+                EACH(j, n) b[j] += z[j];
+            }
+            if (attached) {
+                const T* R extra = kept + s * n;
+                EACH(j, n) b[j] -= extra[j];
+            }
+            if (!g.grad_coefficients.empty()) {
+                const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
+                T* R sums = g.grad_coefficients(s);
+                EACH(j, n) {
+                    sums[n + j] += gv[j] * p[j];
+                    sums[2 * n + j] += gv[j] * x[j];
+                }
+                if (has_current) EACH(j, n) sums[j] += d[j] * x[j];
+            }
+            if (has_current) {
+                T* R gi = g.grad_second(s);
+                EACH(j, n) gi[j] = decay_syn[j] * d[j] + gain[j] * gv[j];
+            }
+            if (!g.grad_output.empty()) {
+                const T* R from = g.grad_output(s, t);
+                EACH(j, n) gv[j] = decay_mem[j] * gv[j] + (b[j] + from[j]) * h[j];
+            } else
+                EACH(j, n) gv[j] = decay_mem[j] * gv[j] + b[j] * h[j];
+            g.add(g.grad_potentials, s, t, gv);
+        }
+    }
+    return 0;
+}
+
+template <class T> I retreat_alif(const I* given) {
+    Retreat<T> g(given);
+    const I samples = g.grad_v.a, n = g.grad_v.b;
+    const T v_th = g.constants.p[0], unit = g.constants.p[1];
+    const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
+            *R rise = g.coefficients(3), *R beta = g.coefficients(4);
+    const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, crossed = g.flags & THRESHOLD_CROSSED ? subtract : T(0),
+            late = g.flags & ADAPTS_LATE ? 1 : 0, relative = g.flags & ARGUMENT_RELATIVE ? 1 : 0,
+            attached = g.flags & RESET_ATTACHED ? 1 : 0;
+    const bool wants = !g.grad_coefficients.empty();
+    T *later = g.scratch(0), *back = g.scratch(1), *R z = g.scratch(2);
+    for (I t = g.steps - 1; t >= 0; --t) {
+        EACH(s, samples) {
+            T *R gv = g.grad_v(s), *R d = g.delta(s, t), *R b = back + s * n, *R after = later + s * n;
+            g.mark(s, t, z);
+            EACH(j, n) {
+                b[j] = 0;
+                d[j] = gain[j] * (gv[j] * (T(1) - zero * z[j]));
+                after[j] = d[j];
+            }
+        }
+        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        EACH(s, samples) {
+            T *R gv = g.grad_v(s), *R ga = g.grad_second(s), *R b = back + s * n, *d = g.delta(s, t);
+            const T *R h = g.psi(s, t), *R v = g.potentials(s, t), *R a = g.seconds(s, t), *R cur = g.currents(s, t);
+            g.mark(s, t, z);
+            if (g.recurrent && !g.many) g.send_back(s, t, d, b);
+            g.add(g.grad_output, s, t, b);
+            T* R sums = wants ? g.grad_coefficients(s) : nullptr;
+            if (wants)
+                EACH(j, n) {
+                    const T gu = gv[j] * (T(1) - zero * z[j]), next_a = decay_adapt[j] * a[j] + rise[j] * z[j],
+                            height = -gv[j] * z[j] * crossed, above = ga[j] + late * beta[j] * height;
+                    sums[j] += gu * v[j];
+                    sums[n + j] += gu * cur[j];
+                    sums[2 * n + j] += above * a[j];
+                    sums[3 * n + j] += above * z[j];
+                    sums[4 * n + j] += height * (a[j] + late * (next_a - a[j]));
+                }
+            EACH(j, n) {
+                const T gu = gv[j] * (T(1) - zero * z[j]), felt = a[j] + late * (decay_adapt[j] * a[j] + rise[j] * z[j] - a[j]);
+                const T amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (v_th + crossed * beta[j] * felt);
+                const T height = -gv[j] * z[j] * crossed, above = ga[j] + late * beta[j] * height;
+                const T gz = b[j] - attached * gv[j] * amount + rise[j] * above;
+                const T divisor = relative * (v_th + beta[j] * a[j]) + (T(1) - relative) * unit, gx = gz * h[j] / divisor;
+                const T lifted = -gx * (relative * (v[j] / divisor) + (T(1) - relative));
+                b[j] = lifted;
+                gv[j] = decay_mem[j] * gu + gx;
+                ga[j] = decay_adapt[j] * above + (T(1) - late) * beta[j] * height + beta[j] * lifted;
+            }
+            if (wants) EACH(j, n) sums[4 * n + j] += b[j] * a[j];
+            g.add(g.grad_potentials, s, t, gv);
+        }
+    }
+    return 0;
+}
+
+template <class T> I retreat_adlif(const I* given) {
+    Retreat<T> g(given);
+    const I samples = g.grad_v.a, n = g.grad_v.b;
+    const T v_th = g.constants.p[0];
+    const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
+            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5);
+    const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, late = g.flags & ADAPTS_LATE ? 1 : 0,
+            unreset = g.flags & DRIVEN_BY_POTENTIAL ? 1 : 0, attached = g.flags & RESET_ATTACHED ? 1 : 0;
+    const bool wants = !g.grad_coefficients.empty();
+    T *later = g.scratch(0), *back = g.scratch(1), *R z = g.scratch(2);
+    for (I t = g.steps - 1; t >= 0; --t) {
+        EACH(s, samples) {
+            T *R gv = g.grad_v(s), *R d = g.delta(s, t), *R b = back + s * n, *R after = later + s * n;
+            EACH(j, n) {
+                b[j] = 0;
+                d[j] = gain[j] * gv[j];
+                after[j] = d[j];
+            }
+        }
+        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        EACH(s, samples) {
+            T *R gv = g.grad_v(s), *R gw = g.grad_second(s), *R b = back + s * n, *d = g.delta(s, t);
+            const T *R h = g.psi(s, t), *R v = g.potentials(s, t), *R w = g.seconds(s, t), *R cur = g.currents(s, t);
+            g.mark(s, t, z);
+            if (g.recurrent && !g.many) g.send_back(s, t, d, b);
+            g.add(g.grad_output, s, t, b);
+            if (wants) {
+                T* R sums = g.grad_coefficients(s);
+                EACH(j, n) {
+                    const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th), y = u + unreset * (v[j] - u),
+                            driven = by_v[j] * y + by_z[j] * z[j],
+                            felt = w[j] + (T(1) - late) * (decay_adapt[j] * w[j] + drawn[j] * driven - w[j]),
+                            above = gw[j] - (T(1) - late) * d[j];
+                    sums[j] += gv[j] * u;
+                    sums[n + j] += gv[j] * (cur[j] - felt);
+                    sums[2 * n + j] += above * w[j];
+                    sums[3 * n + j] += above * driven;
+                    sums[4 * n + j] += above * drawn[j] * y;
+                    sums[5 * n + j] += above * drawn[j] * z[j];
+                }
+            }
+            EACH(j, n) {
+                const T above = gw[j] - (T(1) - late) * d[j], pulled = above * drawn[j] * by_v[j],
+                        gu = decay_mem[j] * gv[j] + (T(1) - unreset) * pulled, amount = zero * v[j] + subtract * v_th,
+                        gz = b[j] + above * drawn[j] * by_z[j] - attached * gu * amount;
+                gw[j] = decay_adapt[j] * above - late * d[j];
+                gv[j] = gu * (T(1) - zero * z[j]) + unreset * pulled + gz * h[j];
+            }
+            g.add(g.grad_potentials, s, t, gv);
+        }
+    }
+    return 0;
+}
+
+#endif
+
+}  // namespace
+
+#define LOOP(name)                                                                \
+    extern "C" int64_t name##_float32(const int64_t* g) { return name<float>(g); } \
+    extern "C" int64_t name##_float64(const int64_t* g) { return name<double>(g); }
+
+// A surrogate's h(x) as the body of a function of x and its parameters p.
+#define SURROGATE(name, ...)                                                     \
+    namespace {                                                                  \
+    template <class T> T h_##name(T x, const T* p) { __VA_ARGS__ }                \
+    template <class T> I of_##name(const I* given) {                              \
+        Given g = {given};                                                       \
+        auto v = g.array<T>(), v_th = g.array<T>(), p = g.array<T>(), out = g.array<T>(); \
+        EACH(k, v.a) out.p[k] = h_##name<T>(v.p[k] - v_th.p[0], p.p);             \
+        return 0;                                                                \
+    }                                                                            \
+    }                                                                            \
+    extern "C" int64_t h_##name##_float32(const int64_t* g) { return of_##name<float>(g); } \
+    extern "C" int64_t h_##name##_float64(const int64_t* g) { return of_##name<double>(g); }
+
+#if PART == 1
+LOOP(events) LOOP(count_some) LOOP(silence) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+#else
+LOOP(weight_gradient) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
+#endif

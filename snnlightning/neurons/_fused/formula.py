@@ -1,0 +1,31 @@
+"""The surrogate's h as a loop, from whatever compiles the loops; a family that is cut off is its inner one and zeros."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Formula", "formula"]
+
+Formula = tuple[Callable[..., Any], tuple[float, ...]]
+"""A loop ``(v, v_th, parameters, out)``, ``out`` may be ``v``, and its parameters."""
+
+
+def formula(code: Any, spike: Any, dtype: str) -> Formula | None:
+    """None when the compiler has no loop for this surrogate: then its ``derivative`` is called on tensors."""
+    kind = type(spike)
+    if (kind.__module__, kind.__name__) != ("snnlightning.surrogates.sparse", "Sparse"):
+        found: Formula | None = code.derivative(spike, dtype)
+        return found
+    inner = formula(code, spike.surrogate, dtype)
+    if inner is None:
+        return None
+    loop, parameters = inner
+    bound = spike.bound
+
+    def cut(v: Any, v_th: Any, parameters: Any, out: Any) -> None:
+        far = np.abs(v - v_th) >= bound
+        loop(v, v_th, parameters, out)
+        out[far] = 0.0
+
+    return cut, parameters

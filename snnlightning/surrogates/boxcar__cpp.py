@@ -1,0 +1,7 @@
+"""Boxcar's h in C++, of x = v - v_th and the parameters p; the formula is that of ``boxcar.py``."""
+
+from .boxcar__numba import parameters
+
+__all__ = ["derivative", "parameters"]
+
+derivative = "return x != x ? x : (x > -p[0] && x <= p[0] ? p[1] : T(0));"
