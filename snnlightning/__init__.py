@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         SuperSpike,
         Triangle,
     )
-    from .training import EnergyLogger, SpikingClassifier, SpikingModule, SynOpsBudget
+    from .training import EnergyLogger, SpikingClassifier, SpikingModule, SynOpsBudget, SynOpsTarget
 
 __version__ = "0.1.0"
 
@@ -149,7 +149,7 @@ _HOMES = {
         "SuperSpike",
         "Triangle",
     ),
-    "training": ("EnergyLogger", "SpikingClassifier", "SpikingModule", "SynOpsBudget"),
+    "training": ("EnergyLogger", "SpikingClassifier", "SpikingModule", "SynOpsBudget", "SynOpsTarget"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _FOLDERS = (
@@ -240,6 +240,7 @@ __all__ = [
     "SuperSpike",
     "SynOps",
     "SynOpsBudget",
+    "SynOpsTarget",
     "TargetCount",
     "TargetRate",
     "TargetSynOps",

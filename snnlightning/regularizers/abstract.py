@@ -7,7 +7,7 @@ the potentials, the weights or the synaptic operations in the layers' records.
 import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,15 @@ from torch import Tensor
 from ..errors import ConfigurationError, ShapeError
 from ..typing import LayerRecord
 
-__all__ = ["AbstractCountRegularizer", "AbstractRateRegularizer", "AbstractRegularizer", "AbstractSpikeRegularizer"]
+__all__ = [
+    "AbstractCountRegularizer",
+    "AbstractRateRegularizer",
+    "AbstractRegularizer",
+    "AbstractSpikeRegularizer",
+    "Reads",
+]
+
+Reads = Literal["spikes", "potentials", "connections"]
 
 _AT_LEAST_ZERO = ("strength", "start_epoch", "ramp_epochs", "bound", "target")
 
@@ -32,8 +40,8 @@ class AbstractRegularizer(abc.ABC):
             acts from the start can silence a network for good.
     """
 
-    reads_potentials: ClassVar[bool] = False
-    """Whether the records have to hold the potentials."""
+    reads: ClassVar[Reads] = "spikes"
+    """What it needs of the records; not every rule of credit assignment keeps more than spikes."""
 
     strength: float
     start_epoch: float = 0.0

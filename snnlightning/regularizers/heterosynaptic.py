@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..typing import LayerRecord
 from ..units import decay_from_tau
-from .abstract import AbstractRegularizer
+from .abstract import AbstractRegularizer, Reads
 
 __all__ = ["Heterosynaptic"]
 
@@ -35,6 +36,8 @@ class Heterosynaptic(AbstractRegularizer):
         >>> Heterosynaptic(strength=1.0, tau_ms=1e9).of_records([hidden, hidden]).item()  # traces 1 and 2: (1 + 16) / 2
         17.0
     """
+
+    reads: ClassVar[Reads] = "connections"
 
     tau_ms: float = 100.0
     dt_ms: float = 1.0

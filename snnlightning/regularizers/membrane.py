@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ConfigurationError
 from ..typing import LayerRecord
-from .abstract import AbstractRegularizer
+from .abstract import AbstractRegularizer, Reads
 
 __all__ = ["Membrane"]
 
@@ -35,7 +35,7 @@ class Membrane(AbstractRegularizer):
         0.2549999952316284
     """
 
-    reads_potentials: ClassVar[bool] = True
+    reads: ClassVar[Reads] = "potentials"
 
     rest: float = 3e-3
     v_th: float = 1.0

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
 from ..typing import LayerRecord
 from ..units import positive
 from ._operations import operations
-from .abstract import AbstractRegularizer
+from .abstract import AbstractRegularizer, Reads
 
 __all__ = ["TargetSynOps"]
 
@@ -34,6 +35,8 @@ class TargetSynOps(AbstractRegularizer):
         >>> round(TargetSynOps(strength=1.0, target=40.0).of_records([record]).item(), 6)
         0.16
     """
+
+    reads: ClassVar[Reads] = "connections"
 
     target: float
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
 from ..typing import LayerRecord
 from ._operations import KINDS, operations
-from .abstract import AbstractRegularizer
+from .abstract import AbstractRegularizer, Reads
 
 __all__ = ["TotalSynOps"]
 
@@ -33,6 +34,8 @@ class TotalSynOps(AbstractRegularizer):
         >>> TotalSynOps(strength=1.0).of_records([record]).item()
         4.0
     """
+
+    reads: ClassVar[Reads] = "connections"
 
     hidden_only: bool = False
 

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..typing import LayerRecord
-from .abstract import AbstractRegularizer
+from .abstract import AbstractRegularizer, Reads
 
 __all__ = ["WeightSize"]
 
@@ -30,6 +31,8 @@ class WeightSize(AbstractRegularizer):
         >>> WeightSize(strength=0.5).of_records([LayerRecord("readout", False, torch.zeros(1, 2, 1), (), None, (synapses,))]).item()
         1.5
     """
+
+    reads: ClassVar[Reads] = "connections"
 
     power: int = 1
 

@@ -6,6 +6,7 @@ from .quantization import build_quantization, quantization_of
 from .spiking_classifier import SpikingClassifier
 from .spiking_module import SpikingModule
 from .synops_budget import SynOpsBudget
+from .synops_target import SynOpsTarget, build_synops_target
 
 __all__ = [
     "EnergyLogger",
@@ -13,7 +14,9 @@ __all__ = [
     "SpikingClassifier",
     "SpikingModule",
     "SynOpsBudget",
+    "SynOpsTarget",
     "build_quantization",
+    "build_synops_target",
     "measure",
     "quantization_of",
 ]

@@ -69,6 +69,8 @@ class SpikingClassifier(SpikingModule):
         quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
             tests and predicts at this precision.
         stop_step: the network answers after so many time steps; after all of them when None.
+        synops_target: synaptic operations per sample that training is held to; a number, or a mapping with ``target`` and the
+            other arguments of :class:`snnlightning.training.SynOpsTarget`.
 
     Raises:
         ConfigurationError: values out of range or that contradict each other.
@@ -114,6 +116,7 @@ class SpikingClassifier(SpikingModule):
         quantization: str | dict[str, Any] | None = None,
         quantize: Literal["aware", "after"] = "aware",
         stop_step: int | None = None,
+        synops_target: float | dict[str, Any] | None = None,
     ) -> None:
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
@@ -171,5 +174,6 @@ class SpikingClassifier(SpikingModule):
             quantization=quantization,
             quantize=quantize,
             stop_step=stop_step,
+            synops_target=synops_target,
         )
         self.save_hyperparameters()

@@ -24,12 +24,14 @@ from ..learning._outcome import Objective
 from ..losses import AbstractLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
 from ..regularizers import AbstractRegularizer
+from ..regularizers._operations import operations
 from ..typing import LayerRecord, NetworkOutput, Sample
 from ..units import positive
 from ._accuracy import Accuracy
 from ._sample_mean import SampleMean
 from .learning import build_rule
 from .quantization import build_quantization
+from .synops_target import SynOpsTarget, build_synops_target
 
 __all__ = ["SpikingModule"]
 
@@ -72,6 +74,9 @@ class SpikingModule(L.LightningModule):
         quantize: ``aware``: trains at this precision too, straight through; ``after``: trains in float, and validates,
             tests and predicts at this precision.
         stop_step: the network answers after so many time steps and looks no further; after all of them when None.
+        synops_target: synaptic operations per sample that training is held to by a multiplier that adapts itself: a number, a
+            mapping with the arguments of :class:`snnlightning.training.SynOpsTarget`, or one; logs ``train_synops`` and
+            ``synops_multiplier``.
 
     Optimizer: Adam by default. Override ``configure_optimizers`` in a subclass, or set ``optimizer:`` and
     ``lr_scheduler:`` in a configuration file (LightningCLI).
@@ -100,6 +105,7 @@ class SpikingModule(L.LightningModule):
         quantization: str | dict[str, Any] | Quantization | None = None,
         quantize: Literal["aware", "after"] = "aware",
         stop_step: int | None = None,
+        synops_target: float | dict[str, Any] | SynOpsTarget | None = None,
     ) -> None:
         super().__init__()
         if num_classes < 2:
@@ -120,12 +126,13 @@ class SpikingModule(L.LightningModule):
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
         self.regularizers = tuple(regularizers)
-        self._reads_potentials = _need_potentials(self.regularizers, self.rule)
+        self.synops_target = build_synops_target(synops_target)
+        self._reads_potentials = _need_potentials(self.regularizers, self.synops_target, self.rule)
         self.learning_rate = positive("learning_rate", learning_rate)
         self.weight_decay = weight_decay
         self.counts: dict[str, SynOpsCounts] = {}
         self.train_loss, self.val_loss, self.test_loss = SampleMean(), SampleMean(), SampleMean()
-        self.train_penalty = SampleMean()
+        self.train_penalty, self.train_synops = SampleMean(), SampleMean()
         self.train_accuracy, self.val_accuracy, self.test_accuracy = Accuracy(), Accuracy(), Accuracy()
         self.val_synops = SynOps()
         self.test_synops = SynOps()
@@ -155,6 +162,8 @@ class SpikingModule(L.LightningModule):
             if (factor := regularizer.factor(self.current_epoch)) > 0.0
             and (term := regularizer.of_records(records)) is not None
         ]
+        if self.synops_target is not None:
+            terms.append(self.synops_target.penalty(records))
         return torch.stack(terms).sum() if terms else None
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor | None:
@@ -168,6 +177,8 @@ class SpikingModule(L.LightningModule):
         self._track_answer("train", batch_idx, outcome.out, outcome.loss + lost, y)
         if outcome.penalty is not None:
             self._track("train_penalty", len(y), batch_idx, outcome.penalty, len(y))
+        if self.synops_target is not None:
+            self._hold(self.synops_target, outcome.out.records, len(y), batch_idx)
         return None if outcome.total is None else outcome.total + lost
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
@@ -306,7 +317,12 @@ class SpikingModule(L.LightningModule):
                 module.after_step()
 
     def _train_metrics(self) -> dict[str, Metric]:
-        return {"loss": self.train_loss, "accuracy": self.train_accuracy, "penalty": self.train_penalty}
+        return {
+            "loss": self.train_loss,
+            "accuracy": self.train_accuracy,
+            "penalty": self.train_penalty,
+            "synops": self.train_synops,
+        }
 
     def _evaluate(self, batch: Sample, stage: Stage, batch_idx: int) -> NetworkOutput:
         x, y = batch
@@ -326,6 +342,17 @@ class SpikingModule(L.LightningModule):
         self._track(f"{stage}_accuracy", len(y), batch_idx, out.logits, y)
         if stage == "train":
             self._train_batches += 1
+
+    @torch.compiler.disable  # numbers of Python's
+    def _hold(self, held: SynOpsTarget, records: Sequence[LayerRecord], batch_size: int, batch_idx: int) -> None:
+        """Let the multiplier of the operations follow what this batch cost, over all processes."""
+        with torch.no_grad():
+            spent = torch.stack([operations(records), operations(records, ("input",))]).double()
+        self._track("train_synops", batch_size, batch_idx, spent[0], batch_size)
+        synops, of_input = self.trainer.strategy.reduce(spent, reduce_op="mean").tolist()
+        epoch = self.current_epoch + batch_idx / max(1.0, float(self.trainer.num_training_batches))
+        held.observe(synops, epoch=epoch, untrainable=of_input)
+        self.log("synops_multiplier", held.multiplier, on_step=False, on_epoch=True, batch_size=batch_size)
 
     def _update(self, loss: Tensor) -> None:
         """One step of the optimizer, for rules that update within a sequence."""
@@ -377,14 +404,19 @@ class SpikingModule(L.LightningModule):
         self.log_dict(self.counted(stage), sync_dist=True)
 
 
-def _need_potentials(regularizers: Sequence[AbstractRegularizer], rule: AbstractRule) -> bool:
-    """Whether training has to keep the potentials; refused for rules that do not hand them out."""
-    reading = [type(regularizer).__name__ for regularizer in regularizers if regularizer.reads_potentials]
-    if reading and not isinstance(rule, BPTT):
+def _need_potentials(
+    regularizers: Sequence[AbstractRegularizer], target: SynOpsTarget | None, rule: AbstractRule
+) -> bool:
+    """Whether training has to keep the potentials; what a rule does not keep for a penalty is refused."""
+    asked = {type(regularizer).__name__: regularizer.reads for regularizer in regularizers}
+    asked |= {} if target is None else {"synops_target": "connections"}
+    more = {name: reads for name, reads in asked.items() if reads != "spikes"}
+    if more and not isinstance(rule, BPTT):
+        name, reads = next(iter(more.items()))
         raise ConfigurationError(
-            f"{reading[0]} reads potentials, which {type(rule).__name__} does not keep; use learning='bptt', or drop it."
+            f"{name} reads {reads}, which {type(rule).__name__} does not keep; use learning='bptt', or drop it."
         )
-    return bool(reading)
+    return "potentials" in more.values()
 
 
 def _widths(layers: Sequence[AbstractLayer]) -> tuple[int | None, int | None]:
