@@ -61,6 +61,7 @@ EXPERIMENTS = {
     "braille": lambda tmp_path: [*file_of(stand_ins.write_braille)(tmp_path), "--data.init_args.batch_size=16"],
     "coincidence_delays": lambda tmp_path: ["--data.init_args.samples_per_class=20"],
     "digits": lambda tmp_path: [],
+    "digits_budget": lambda tmp_path: [],
     "digits_by_parts": lambda tmp_path: [],
     "fashion_mnist": file_of(stand_ins.write_images),
     "digits_convolutional": lambda tmp_path: [],
