@@ -403,9 +403,15 @@ class Gradients(L.Callback):
         self.found = {name: p.grad.clone() for name, p in module.named_parameters()}
 
 
-@pytest.mark.parametrize("readout", every("readouts"))
-@pytest.mark.parametrize("neuron", ["cuba_lif", "integrate_fire", "lif"])
-@pytest.mark.parametrize("surrogate", every("surrogates"))
+NEURONS = ("cuba_lif", "integrate_fire", "lif")
+COMBINATIONS = [
+    *((surrogate, NEURONS[k % 3], "MaxOverTime") for k, surrogate in enumerate(p.id for p in every("surrogates"))),
+    *(("superspike", neuron, readout.id) for neuron in NEURONS for readout in every("readouts")),
+]
+"""Every surrogate once, every readout with every neuron: what they have in common is tested where they live."""
+
+
+@pytest.mark.parametrize(("surrogate", "neuron", "readout"), COMBINATIONS)
 def test_every_combination_trains_every_weight(surrogate, neuron, readout):
     model = classifier(
         in_features=5,
@@ -413,9 +419,9 @@ def test_every_combination_trains_every_weight(surrogate, neuron, readout):
         hidden_sizes=[8, 6],
         neuron=neuron,
         tau_mem_ms=None,
-        surrogate=surrogate.__name__,
+        surrogate=surrogate,
         surrogate_width=0.8,
-        readout=readout.__name__,
+        readout=readout,
     )
     before, watch = weights(model), Gradients()
     trainer(max_steps=1, callbacks=[watch]).fit(model, batches(16, 12, 5, size=16))
