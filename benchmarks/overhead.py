@@ -1,6 +1,6 @@
 """What the package costs on top of the work itself: importing it, counting operations, the Trainer around a step.
 
-    python benchmarks/overhead.py [--repeats 9]
+    python benchmarks/overhead.py [--repeats 9] [--only counting]
 
 Prints medians with the spread, interleaved, one thread, with versions; nothing is asserted. Compare ratios: absolute times
 are those of the machine.
@@ -16,11 +16,12 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 import snnlightning as snn
 
@@ -47,10 +48,13 @@ def interleaved(
 def show(title: str, times: dict[str, list[float]], base: str) -> None:
     print(f"\n{title}")
     reference = statistics.median(times[base])
+    width = max(map(len, times))
     for name, values in times.items():
         middle = statistics.median(values)
         spread = f"{min(values):.1f} - {max(values):.1f}"
-        print(f"  {name:42s} {middle:9.2f} ms  ({spread})  {middle / reference:6.3f} x  {middle - reference:+8.2f} ms")
+        print(
+            f"  {name:{width}s} {middle:9.2f} ms  ({spread})  {middle / reference:6.3f} x  {middle - reference:+8.2f} ms"
+        )
 
 
 def python(code: str) -> Callable[[], object]:
@@ -70,22 +74,20 @@ def imports(repeats: int) -> None:
 
 
 def counting(repeats: int) -> None:
-    """700-128(recurrent)-20, T = 100, batch 64, with 1.5 % input density, with and without counts; a tenth of the weights
-    pruned makes the count of updates with input as dear as a forward product."""
-    torch.manual_seed(0)
-    model = snn.SpikingClassifier(in_features=700, num_classes=20, hidden_sizes=[128], init_gain=0.2).eval()
-    x, y = (torch.rand(256, 100, 700) < 0.015).float(), torch.randint(20, (256,))
-    batch, metric = x[:64], snn.SynOps()
-
-    def forward() -> object:
-        with torch.no_grad():
-            return model(batch)
-
-    def forward_and_count() -> None:
-        metric.update(forward())
-
-    times = interleaved({"forward": forward, "forward + SynOps.update": forward_and_count}, repeats)
-    show("counting, 700-128(rec)-20, T 100, batch 64", times, "forward")
+    """700-128(recurrent)-20, T = 100, batch 64, with 1.5 % input density and hidden spikes in a tenth of the steps, with and
+    without counts (CPU time); with a tenth of the weights pruned, updates with input are found event by event."""
+    x, y = (torch.rand(1024, 100, 700) < 0.015).float(), torch.randint(20, (1024,))
+    batch = x[:64]
+    for backend in ("reference", "numba"):
+        for name, of_inputs in (("dense input", batch), ("events", snn.Events.from_dense(batch.clone()))):
+            pair: dict[str, Callable[[], object]] = {}
+            for pruned in (False, True):
+                label = ", a tenth of the weights zero" if pruned else ""
+                model = _classifier(snn.SpikingClassifier, backend, pruned).eval()
+                pair[f"forward{label}"] = _forward(model, of_inputs)
+                pair[f"forward + SynOps.update{label}"] = _forward(model, of_inputs, snn.SynOps())
+            times = interleaved(pair, repeats, time.process_time)
+            show(f"counting, 700-128(rec)-20, T 100, batch 64, {backend}, {name}", times, "forward")
 
     class Uncounted(snn.SpikingClassifier):
         def _count(self, stage: object, out: object) -> None:
@@ -94,29 +96,73 @@ def counting(repeats: int) -> None:
         def _log_counts(self, stage: object) -> None:
             """Nothing."""
 
-    plain = Uncounted(in_features=700, num_classes=20, hidden_sizes=[128], init_gain=0.2)
-    pruned = snn.SpikingClassifier(in_features=700, num_classes=20, hidden_sizes=[128], init_gain=0.2)
-    pruned.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        for weight in pruned.parameters():
-            weight.mul_(torch.rand_like(weight) > 0.1)
-    loader = DataLoader(TensorDataset(x, y), batch_size=64)
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
+    loaders = {
+        "dense input": [(x[k : k + 64], y[k : k + 64]) for k in range(0, 1024, 64)],
+        "events": [(snn.Events.from_dense(x[k : k + 64].clone()), y[k : k + 64]) for k in range(0, 1024, 64)],
     }
 
-    def validate(module: snn.SpikingClassifier) -> Callable[[], object]:
-        return lambda: L.Trainer(accelerator="cpu", **quiet).validate(module, loader, verbose=False)
+    def validate(module: snn.SpikingClassifier, batches: list[tuple[Any, Tensor]]) -> Callable[[], object]:
+        # Batches that are ready, so that making them does not drown the rest.
+        loader = DataLoader(_Ready(batches), batch_size=None)
+        return lambda: L.Trainer(accelerator="cpu", **QUIET).validate(module, loader, verbose=False)
 
-    candidates = {
-        "validate, nothing counted": validate(plain),
-        "validate": validate(model),
-        "validate, a tenth of the weights zero": validate(pruned),
-    }
-    show("an evaluation pass of 256 samples", interleaved(candidates, repeats), "validate, nothing counted")
+    for backend in ("reference", "numba"):
+        for name, batches in loaders.items():
+            candidates = {
+                "validate, nothing counted": validate(_classifier(Uncounted, backend, False), batches),
+                "validate": validate(_classifier(snn.SpikingClassifier, backend, False), batches),
+                "validate, a tenth of the weights zero": validate(
+                    _classifier(snn.SpikingClassifier, backend, True), batches
+                ),
+            }
+            times = interleaved(candidates, repeats, time.process_time)
+            show(f"an evaluation pass of 1024 samples, {backend}, {name}", times, "validate, nothing counted")
+
+
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
+def _classifier(cls: type[snn.SpikingClassifier], backend: str, pruned: bool) -> snn.SpikingClassifier:
+    torch.manual_seed(0)
+    model = cls(in_features=700, num_classes=20, hidden_sizes=[128], init_gain=0.35)
+    for module in model.modules():
+        if isinstance(module, snn.SpikingLayer):
+            module.backend = backend
+    if pruned:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(torch.rand_like(weight) > 0.1)
+    return model
+
+
+def _forward(
+    model: snn.SpikingClassifier, x: Tensor | snn.Events, metric: snn.SynOps | None = None
+) -> Callable[[], None]:
+    def run() -> None:
+        with torch.inference_mode():
+            out = model(x)
+            if metric is not None:
+                metric.update(out)
+
+    return run
+
+
+class _Ready(Dataset[Any]):
+    """Batches as they are."""
+
+    def __init__(self, batches: list[tuple[Any, Tensor]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, at: int) -> tuple[Any, Tensor]:
+        return self.batches[at]
 
 
 def trainer(repeats: int) -> None:
@@ -143,13 +189,7 @@ def trainer(repeats: int) -> None:
             optimizer.step()
 
     def fit(cls: type[snn.SpikingClassifier]) -> None:
-        quiet = {
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        L.Trainer(max_epochs=1, accelerator="cpu", **quiet).fit(make(cls), loader)
+        L.Trainer(max_epochs=1, accelerator="cpu", **QUIET).fit(make(cls), loader)
 
     candidates = {
         "plain loop": plain,
@@ -179,16 +219,22 @@ class _Batches(Dataset[tuple[Tensor, Tensor]]):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=9)
-    repeats = parser.parse_args().repeats
+    parts = {"imports": imports, "counting": counting, "trainer": trainer}
+    parser.add_argument("--only", choices=[*parts], nargs="*", default=[*parts])
+    given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    packages = ("snnlightning", "torch", "lightning", "torchmetrics")
-    print(platform.machine(), platform.python_version(), *(f"{name} {version(name)}" for name in packages))
-    imports(repeats)
-    counting(repeats)
-    trainer(repeats)
+    packages = ("torch", "lightning", "torchmetrics")
+    print(
+        platform.machine(),
+        platform.python_version(),
+        f"snnlightning {snn.__version__}",
+        *(f"{name} {version(name)}" for name in packages),
+    )
+    for part in given.only:
+        parts[part](given.repeats)
 
 
 if __name__ == "__main__":

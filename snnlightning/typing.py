@@ -85,7 +85,8 @@ class Connection(NamedTuple):
     ``shared``: the same weights are used under this name more than once in a network; their counts add up. A ``delay``
     changes no count of operations: the activity is what was sent, and it says in which step a neuron has input. The activity is
     a list of events when the input came as one; :func:`snnlightning.events.dense` gives the tensor of either. ``events`` is the
-    same as a list where a backend made one on its way, so that nobody has to look for it.
+    same as a list where a backend made one on its way, so that nobody has to look for it. ``bits`` is the width of a stored
+    weight of a layer that runs at a chip's precision; None in float.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Connection(NamedTuple):
     shared: bool = False
     delay: Delay | None = None
     events: Events | None = None
+    bits: int | None = None
 
 
 class LayerRecord(NamedTuple):

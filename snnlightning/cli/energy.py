@@ -102,6 +102,7 @@ class _Page:
             f"{counts.activation_sparsity:.1%}, of weights {counts.connection_sparsity:.1%}, of messages "
             f"{counts.message_sparsity:.1%}; footprint {format_count(measured.footprint.total)}B\n"
         )
+        self._say(f"{_placed(measured)}\n")
         self._chips(priced)
         sources: dict[str, int] = {}
         for profile, estimate in priced:
@@ -151,7 +152,8 @@ class _Page:
                 self._row(table, name.replace("_", "-"), "", "", _band(band))
         if estimate.latency_ms is not None:
             self._row(table, "latency in ms", "", "", _band(estimate.latency_ms))
-        self.console.print(table)
+        if table.row_count:
+            self.console.print(table)
         layers = [f"{layer} {band.nominal:.4g}" for layer, band in estimate.by_layer_uj.items()]
         for words, things in (
             ("terms by layer in uJ", layers),
@@ -164,7 +166,7 @@ class _Page:
             if things:
                 self._say(f"  {words}: {'; '.join(things)}")
         numbers = [str(sources.setdefault(source, len(sources) + 1)) for source in estimate.sources]
-        self._say(f"  sources: {', '.join(numbers)}")
+        self._say(f"  sources: {', '.join(numbers) or 'none, as nothing is priced'}")
 
     def _table(self, title: str, columns: Sequence[str]) -> Any:
         table = self.tables.Table(title=title or None, title_justify="left", header_style="bold", box=self.box)
@@ -177,6 +179,21 @@ class _Page:
 
     def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False)
+
+
+def _placed(measured: Measurement) -> str:
+    """At which precision the network is placed, and whether it was measured at it."""
+    network, floating = measured.network, measured.floating
+    widths = {matrix.name: network.bits_of(matrix) for matrix in network.synapses}
+    same = len({*widths.values()}) == 1
+    weights = str(next(iter(widths.values()))) if same else ", ".join(f"{name} {bits}" for name, bits in widths.items())
+    said = f"placed with {weights} bits per weight and {network.state_bits} per variable"
+    if not floating:
+        return f"{said}, as it ran"
+    return (
+        f"{said}; {' and '.join(floating)} ran in float, so accuracy and counts are not those of a chip (set quantization: of "
+        "the model to its profile)"
+    )
 
 
 def _count(number: float) -> str:

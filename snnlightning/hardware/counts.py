@@ -129,7 +129,7 @@ class Counts:
             }
         updates = dict(getattr(measured, "updates", {}))
         for name, value in updates.items():
-            size = {layer.name: layer.neurons for layer in network.layers}.get(name)
+            size = {layer.name: layer.neurons * layer.updated for layer in network.layers}.get(name)
             if size is not None and not math.isclose(value, size * steps, rel_tol=1e-9):
                 raise ConfigurationError(
                     f"counts of another network: {value:g} updates of {name!r}; {size} neurons x {steps} steps make {size * steps}."
@@ -216,8 +216,8 @@ class Counts:
         """Neuron updates of each layer; of a thing called ``network`` when the shape is not known."""
         if self.network is None:
             return {"network": self.neuron_updates}
-        share = self.neuron_updates / self.network.neurons
-        return {layer.name: layer.neurons * share for layer in self.network.layers}
+        share = self.neuron_updates / max(1, self.network.updated_neurons)
+        return {layer.name: layer.neurons * layer.updated * share for layer in self.network.layers}
 
     @property
     def active_by_layer(self) -> dict[str, float]:
@@ -295,10 +295,12 @@ def _belongs(counts: Counts, network: Network) -> None:
             raise ConfigurationError(
                 f"counts of another network: {what} of {strange[0]!r}; layers: {', '.join(updates)}."
             )
-    if counts.neuron_updates and not math.isclose(counts.neuron_updates, network.neurons * counts.steps, rel_tol=1e-9):
+    if counts.neuron_updates and not math.isclose(
+        counts.neuron_updates, network.updated_neurons * counts.steps, rel_tol=1e-9
+    ):
         raise ConfigurationError(
             f"counts of another network: {counts.neuron_updates:g} neuron updates; "
-            f"{network.neurons} neurons x {counts.steps} steps make {network.neurons * counts.steps}."
+            f"{network.updated_neurons} neurons x {counts.steps} steps make {network.updated_neurons * counts.steps}."
         )
     for name, value in active.items():
         if value > updates[name] * _SLACK:

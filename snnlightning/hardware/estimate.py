@@ -214,9 +214,17 @@ def estimate(
         budgets=tuple(budgets),
         unchecked=tuple(unchecked),
         not_priced=tuple(not_priced),
-        notes=(*profile.notes, *(f"{c.name}: {c.note}" for c in chosen if c.note)),
+        notes=(*_relays(counts, placement), *profile.notes, *(f"{c.name}: {c.note}" for c in chosen if c.note)),
         sources=tuple(dict.fromkeys(profile.sources[c.source] for c in chosen)),
     )
+
+
+def _relays(counts: Counts, placement: Placement | None) -> list[str]:
+    """What was assumed of pooling."""
+    if counts.network is None or placement is None:
+        return []
+    idle = [layer for layer in counts.network.layers if not layer.updated]
+    return [f"{layer.name} is placed as {layer.neurons} relays; their updates are not priced" for layer in idle]
 
 
 def _latency(counts: Counts, profile: Profile, step_ns: Band | None, dt_ms: float | None, paced: bool) -> Band | None:

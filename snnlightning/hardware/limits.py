@@ -56,7 +56,8 @@ def check(
         largest = max(placement.memory_bits[name] for name in placement.too_large)
         walls.append(Misfit("synapse_memory_bits", largest, profile.limit("synapse_memory_bits") or 0))
     budgets = [misfit for misfit in misfits if LIMITS[misfit.name].kind == "budget"]
-    return walls, budgets, [name for name in _ASKED if name not in checked]
+    delayed = ("delay_steps",) if any(matrix.delay_steps for matrix in network.synapses) else ()
+    return walls, budgets, [name for name in (*_ASKED, *delayed) if name not in checked]
 
 
 def _needs(network: Network, profile: Profile, placement: Placement | None) -> Iterator[tuple[str, float]]:
@@ -71,7 +72,8 @@ def _needs(network: Network, profile: Profile, placement: Placement | None) -> I
     yield "neurons", network.neurons
     yield "hidden_neurons", network.neurons - network.layers[-1].neurons
     yield "synapses", network.synapses_total
-    yield "layers", len(network.layers)
+    yield "layers", sum(layer.updated for layer in network.layers)
+    yield "delay_steps", max((matrix.delay_steps for matrix in network.synapses), default=0)
     yield "destinations", max(_destinations(network, layer.name) for layer in network.layers)
     kernels = [matrix.kernel for matrix in network.synapses if matrix.kernel is not None]
     yield "kernel_taps", max((tap for kernel in kernels for tap in kernel.taps), default=1)

@@ -61,7 +61,7 @@ def memory_prices(profile: Profile, network: Network | None, flow: Flow) -> dict
     stored = sum(network.weights_of(matrix) for matrix in network.synapses)
     e_w = weights.times((size_bits / stored if stored else network.weight_bits) / _WORD_BITS)
     e_a = weights.times(_ADDRESS_BITS / _WORD_BITS)
-    e_s = sram_pj(profile, network.neurons * network.state_bits / 8).times(network.state_bits / _WORD_BITS)
+    e_s = sram_pj(profile, network.updated_neurons * network.state_bits / 8).times(network.state_bits / _WORD_BITS)
     add, mul = _part(profile, "add_int8_pj"), _part(profile, "mul_int8_pj")
     leak = [_part(profile, "mul_int32_pj"), _part(profile, "add_int32_pj").times(2)]
     return {

@@ -113,7 +113,8 @@ class Network:
 
         Args:
             output: what the network returned, or its records; one sample of one step is enough.
-            weight_bits: bits of a stored weight; by name of the weights where they differ (8 for those not named).
+            weight_bits: bits of a stored weight; by name of the weights where they differ (8 for those not named). Layers that
+                run at a chip's precision say their own, which is taken where no name is given.
             state_bits: bits of a stored potential, where memory is priced by its size.
             sources: where connections come from whose activity was changed on its way (delayed, pooled by maximum): name
                 of the connection to name of a layer, or ``"input"``.
@@ -133,14 +134,19 @@ class Network:
             (3, [('input', 6), ('hidden', 2)])
         """
         records: Sequence[LayerRecord] = getattr(output, "records", output)  # type: ignore[arg-type]
-        bits = weight_bits if isinstance(weight_bits, Mapping) else {}
-        inputs, layers, synapses = shape_of(records, bits, sources or {})
-        return cls(inputs, layers, synapses, 8 if isinstance(weight_bits, Mapping) else weight_bits, state_bits)
+        named, usual = (weight_bits, 8) if isinstance(weight_bits, Mapping) else ({}, weight_bits)
+        inputs, layers, synapses = shape_of(records, named, usual, sources or {})
+        return cls(inputs, layers, synapses, usual, state_bits)
 
     @property
     def neurons(self) -> int:
         """Neurons of all layers."""
         return sum(layer.neurons for layer in self.layers)
+
+    @property
+    def updated_neurons(self) -> int:
+        """Neurons that have a state: all but the relays of pooling."""
+        return sum(layer.neurons for layer in self.layers if layer.updated)
 
     @property
     def synapses_total(self) -> int:

@@ -18,7 +18,7 @@ __all__ = ["shape_of"]
 
 
 def shape_of(
-    records: "Sequence[LayerRecord]", weight_bits: Mapping[str, int], sources: Mapping[str, str]
+    records: "Sequence[LayerRecord]", weight_bits: Mapping[str, int], usual_bits: int, sources: Mapping[str, str]
 ) -> tuple[int, tuple[Layer, ...], tuple[Synapses, ...]]:
     """Input channels, layers and synapses; see :meth:`Network.of`."""
     if not isinstance(records, list | tuple) or not records:
@@ -46,12 +46,16 @@ def shape_of(
                 raise unknown_name(f"layer for the source of {connection.name}", source, [INPUT, *names])
             if source == INPUT:
                 inputs[_identity(connection.activity)] = connection
-            made, into = _synapses(connection, source, record, weight_bits.get(connection.name))
+            bits = weight_bits.get(connection.name, connection.bits)
+            # What is usual says nothing, so that a network read from records equals the same one written down.
+            made, into = _synapses(connection, source, record, None if bits == usual_bits else bits)
             synapses.append(made)
             joined, apart = into if joined is None else joined + into, apart + int(into.max())
         # Neurons may be full in one matrix and empty in the other; then the sum of the two says too much.
         fan_in = 0 if joined is None else int(joined.max())
-        layers.append(Layer(record.name, _neurons(record.output), None if fan_in == apart else fan_in))
+        layers.append(
+            Layer(record.name, _neurons(record.output), None if fan_in == apart else fan_in, updated=record.neurons)
+        )
     if len(inputs) > 1:
         one, other = list(inputs.values())[:2]
         raise ConfigurationError(
@@ -117,6 +121,7 @@ def _synapses(
         kernel=kernel,
         weights=None if bool(there.all()) or kernel is None else int(there.sum()),
         weight_bits=weight_bits,
+        delay_steps=0 if connection.delay is None else int(connection.delay.steps.max()),
     )
     return made, into.to("cpu")
 

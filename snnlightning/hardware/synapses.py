@@ -15,12 +15,14 @@ INPUT = "input"
 class Layer:
     """A population of neurons that is placed together.
 
-    ``fan_in`` is the most synapses that one of its neurons has; None: as its weights say, see :meth:`Network.fan_in`.
+    ``fan_in`` is the most synapses that one of its neurons has; None: as its weights say, see :meth:`Network.fan_in`. Without
+    ``updated`` there is no state (pooling): it passes on sums, and a chip that cannot pool holds a relay in each place.
     """
 
     name: str
     neurons: int
     fan_in: int | None = None
+    updated: bool = True
 
     def __post_init__(self) -> None:
         whole(f"neurons of {self.name!r}", self.neurons)
@@ -39,6 +41,7 @@ class Synapses:
         kernel: how a convolution slides; None: a matrix.
         weights: stored weights that are not zero; None: ``synapses`` of a matrix, the whole kernel of a convolution.
         weight_bits: bits of a stored weight; None: those of the network.
+        delay_steps: the longest delay among them, in steps.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Synapses:
     kernel: Kernel | None = None
     weights: int | None = None
     weight_bits: int | None = None
+    delay_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.weight_bits is not None:

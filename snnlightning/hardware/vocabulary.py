@@ -115,6 +115,7 @@ LIMITS: dict[str, LimitKind] = {
     "channels": LimitKind("wall", "channels", "channels of one layer"),
     "places": LimitKind("wall", "places", "places of a layer along one axis"),
     "destinations": LimitKind("wall", "layers", "layers that one layer feeds"),
+    "delay_steps": LimitKind("wall", "steps", "longest delay of a synapse"),
     "layers": LimitKind("budget", "layers", "layers of one chip"),
     "state_bits": LimitKind("wall", "bits", "bits of a potential or a current, sign included"),
     "decay_bits": LimitKind("wall", "bits", "bits of a decay after the point"),

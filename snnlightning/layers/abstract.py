@@ -226,6 +226,11 @@ class AbstractLayer(AbstractStage):
         return record.output, record.state
 
     @property
+    def weight_bits(self) -> int | None:
+        """Width of a stored weight where the layer runs at a chip's precision; None in float."""
+        return None if self.quantization is None else self.quantization.weight_bits
+
+    @property
     def sends_spikes(self) -> bool:
         """Whether the output is known to be 0 and 1 only."""
         firing = self.surrogate

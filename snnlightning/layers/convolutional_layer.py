@@ -149,10 +149,12 @@ class ConvolutionalLayer(AbstractLayer):
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
         output = trace.output.unflatten(2, maps)
-        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, self.slide)]
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, self.slide, bits=self.weight_bits)]
         if w_rec is not None:
             slide = RecurrentConvolution(w_rec, maps[1:]).slide
-            connections.append(Connection(f"{name}.w_rec", "recurrent", output, w_rec, self.sends_spikes, slide))
+            connections.append(
+                Connection(f"{name}.w_rec", "recurrent", output, w_rec, self.sends_spikes, slide, bits=self.weight_bits)
+            )
         return LayerRecord(
             name,
             self.neuron.spiking,

@@ -207,9 +207,11 @@ class DelayedLayer(AbstractLayer):
         except ConfigurationError as error:
             raise ConfigurationError(f"layer {name!r}: {error}") from None
         delay = Delay(self.delays_in_steps(), past.detach())
-        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, delay=delay)]
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, delay=delay, bits=self.weight_bits)]
         if w_rec is not None:
-            connections.append(Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes))
+            connections.append(
+                Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes, bits=self.weight_bits)
+            )
         return LayerRecord(
             name,
             self.neuron.spiking,

@@ -118,10 +118,18 @@ class SpikingLayer(AbstractLayer):
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
-        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, events=trace.arrived)]
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, events=trace.arrived, bits=self.weight_bits)]
         if w_rec is not None:
             connections.append(
-                Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, self.sends_spikes, events=trace.sent)
+                Connection(
+                    f"{name}.w_rec",
+                    "recurrent",
+                    trace.output,
+                    w_rec,
+                    self.sends_spikes,
+                    events=trace.sent,
+                    bits=self.weight_bits,
+                )
             )
         return LayerRecord(
             name,

@@ -230,9 +230,9 @@ def _key(kind: str, layer: str, name: str) -> str:
 
 
 def _decode(names: Tensor) -> list[str]:
-    """The keys of the rows that are taken."""
-    texts = (bytes(row).rstrip(b"\0") for row in names.cpu().numpy())
-    return [text.decode() for text in texts if text]
+    """The keys of the rows that are taken: the first ones."""
+    rows = names.cpu().numpy()
+    return [bytes(row).rstrip(b"\0").decode() for row in rows[: int((rows[:, 0] != 0).sum())]]
 
 
 def _put(counts: dict[str, Tensor], key: str, row: Tensor, shared: bool) -> None:

@@ -31,6 +31,7 @@ class Measurement:
         footprint: bytes.
         steps: time steps T of a sample.
         dt_ms: time step of the data; None when the data module does not say.
+        floating: what of the network ran in float (``weights``, ``states``) and was placed at a chip's width all the same.
         data_sha256: of all samples and labels in their order; the same for any batch size.
     """
 
@@ -42,6 +43,7 @@ class Measurement:
     steps: int
     dt_ms: float | None
     data_sha256: str
+    floating: tuple[str, ...] = ()
 
     def estimate(self, profile: Profile | str, *, dt_ms: float | None = None, paced: bool = False) -> Estimate:
         """What a sample costs on a chip; ``dt_ms`` is that of the data when None."""
@@ -56,6 +58,11 @@ class Measurement:
             "steps": self.steps,
             "dt_ms": self.dt_ms,
             "data_sha256": self.data_sha256,
+            "placed_with": {
+                "weight_bits": {matrix.name: self.network.bits_of(matrix) for matrix in self.network.synapses},
+                "state_bits": self.network.state_bits,
+                "floating": list(self.floating),
+            },
             "counts": self.counts.as_dict(),
             "footprint_bytes": {**self.footprint._asdict(), "total": self.footprint.total},
         }
@@ -104,6 +111,7 @@ def measure(model: SpikingModule, data: L.LightningDataModule, split: Split = "t
         steps=shape.steps,
         dt_ms=getattr(data, "dt_ms", None),
         data_sha256=digest.hexdigest(),
+        floating=model.floating,
     )
 
 

@@ -42,6 +42,10 @@ _UNDECAYED = ("log_", "logit_", "position")
 """How parameters begin whose 0 is a value like any other: log of a time constant, place between two bounds, delay."""
 
 
+_FLOAT_STATE_BITS = 16
+"""Of a variable in float, where a chip has to hold it."""
+
+
 class Shape(NamedTuple):
     """What pricing needs to know of a network beside its counts; ``network`` is the reason when it cannot be placed."""
 
@@ -380,16 +384,31 @@ class SpikingModule(L.LightningModule):
     def shape_of(self, out: NetworkOutput) -> Shape:
         """What pricing needs to know of the network beside its counts, at the precision it is evaluated at.
 
-        A network in float is placed with 8 bits per weight and 16 per variable; where layers differ, the widest counts.
+        Each layer's weights have their own width; those in float are placed with 8 bits. A state has the width of the widest
+        one, 16 bits where one is in float.
         """
-        weight_bits, state_bits = _widths([m for m in self.network.modules() if isinstance(m, AbstractLayer)])
+        layers = {name: m for name, m in self.network.named_modules() if isinstance(m, AbstractLayer)}
+        state_bits = _widest([None if m.quantization is None else m.quantization.state_bits for m in layers.values()])
+        stored_bits = {
+            ".".join(filter(None, (name, parameter))): m.weight_bits
+            for name, m in layers.items()
+            for parameter, _ in m.named_parameters()
+            if m.weight_bits is not None
+        }
         network: Network | ConfigurationError
         try:
-            network = Network.of(out, weight_bits=weight_bits or 8, state_bits=state_bits or 16)
+            network = Network.of(out, state_bits=state_bits or _FLOAT_STATE_BITS)
         except ConfigurationError as error:  # a shape that cannot be placed can be trained all the same
             network = error
-        stored = footprint(self.network, out, weight_bits=weight_bits, state_bits=state_bits)
+        stored = footprint(self.network, out, weight_bits=stored_bits, state_bits=state_bits)
         return Shape(network, stored, out.records[0].output.shape[1])
+
+    @property
+    def floating(self) -> tuple[str, ...]:
+        """What runs in float, of ``weights`` and ``states``, in any layer: placed on chips at a width nobody measured at."""
+        precisions = [m.quantization for m in self.network.modules() if isinstance(m, AbstractLayer)]
+        weights, states = (None in precisions), any(p is None or p.state_bits is None for p in precisions)
+        return ("weights",) * weights + ("states",) * states
 
     def _synops(self, stage: Stage) -> SynOps:
         return cast(SynOps, getattr(self, f"{stage}_synops"))
@@ -417,14 +436,6 @@ def _need_potentials(
             f"{name} reads {reads}, which {type(rule).__name__} does not keep; use learning='bptt', or drop it."
         )
     return "potentials" in more.values()
-
-
-def _widths(layers: Sequence[AbstractLayer]) -> tuple[int | None, int | None]:
-    """Bits of weights and of states; None where a layer keeps them in float."""
-    precisions = [layer.quantization for layer in layers]
-    weights = [None if p is None else p.weight_bits for p in precisions]
-    states = [None if p is None else p.state_bits for p in precisions]
-    return _widest(weights), _widest(states)
 
 
 def _widest(bits: Sequence[int | None]) -> int | None:
