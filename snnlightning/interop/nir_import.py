@@ -3,25 +3,28 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import neurons as neuron_folder
 from .. import readouts as readout_folder
 from .. import surrogates as surrogate_folder
 from ..errors import ConfigurationError, ShapeError
 from ..initializers import ScaledNormal
-from ..layers import SpikingLayer, SpikingNetwork
+from ..layers import AbstractLayer, ConvolutionalLayer, DelayedLayer, SpikingLayer, SpikingNetwork, Unflatten
+from ..layers.abstract import Shape
+from ..layers.convolution import RecurrentConvolution
 from ..neurons import AbstractNeuron, AbstractSpikingNeuron, CubaLIF
 from ..readouts import AbstractReadout, MaxOverTime, SpikeCount
 from ..surrogates import AbstractSurrogate
-from ..typing import Reset
+from ..typing import Convolution, Reset
 from ..units import positive
 from . import dialects
 from .dialects import Dialect
+from .maps import delay_steps, per_map, pool_of, slide_of, whole_flatten
 from .nir_files import nir_package, read_nir
 from .nodes import node_of, reading_of, taus_in_effect
 from .notes import read_note, rebuilt
@@ -30,6 +33,7 @@ from .wiring import Wired, kind, wired
 __all__ = ["from_nir"]
 
 Readout = AbstractReadout | Callable[[Tensor], Tensor]
+_Dense = SpikingLayer | DelayedLayer
 
 
 def from_nir(
@@ -46,7 +50,8 @@ def from_nir(
     A graph of :func:`to_nir` comes back as it was: the same classes, weights, time constants (learned ones as parameters
     again), surrogate and readout, and the same spikes to the bit. A graph of another framework is read by these rules:
 
-    - Layers in a row: ``Linear`` or ``Affine``, then ``IF``, ``LIF``, ``CubaLIF``, ``I``, ``LI`` or ``CubaLI``; recurrence as
+    - Layers in a row: ``Linear``, ``Affine``, ``Conv1d`` or ``Conv2d`` (a ``Delay`` in whole steps before a ``Linear`` or ``Affine`` is delays per
+      axon), then ``IF``, ``LIF``, ``CubaLIF``, ``I``, ``LI`` or ``CubaLI``; recurrence as
       a subgraph or as a loop of a neuron node over one ``Linear`` or ``Affine`` node. A bias in the loop is added to the
       layer's bias (it acts in every step).
     - exp(-dt / tau) are the decays, unless the dialect says otherwise. An input gain r (1 - b) of 1 is the seed's ordering, of
@@ -92,18 +97,24 @@ def from_nir(
     step_ms = _step_ms(about, dt_ms, reader)
     if reset not in (None, "subtract", "zero"):
         raise ConfigurationError(f"reset is {reset!r}; it must be one of subtract, zero.")
-    layers: list[SpikingLayer] = []
+    layers: list[nn.Module] = []
     for parts in wired(graph, input_into_loop=reader.input_into_loop):
+        if isinstance(parts, tuple):
+            where = f"node {parts[0]!r} ({kind(parts[1])})"
+            layers.append(pool_of(where, parts[1]) if kind(parts[1]) == "SumPool2d" else whole_flatten(where, parts[1]))
+            continue
         layer = _layer(parts, reader, step_ms, reset, surrogate)
-        if layers and layers[-1].out_features != layer.in_features:
+        before = layers[-1] if layers else None
+        if isinstance(before, _Dense) and isinstance(layer, _Dense) and before.out_features != layer.in_features:
             raise ShapeError(
                 f"node {parts.weight[0]!r} ({kind(parts.weight[1])}) takes {layer.in_features} inputs and the neurons before "
-                f"it are {layers[-1].out_features}."
+                f"it are {before.out_features}."
             )
         layers.append(layer)
-    _check_ends(graph, layers)
+    last = cast(AbstractLayer, layers[-1])
+    layers = _check_ends(graph, layers)
     if readout is None:
-        readout = _readout(about, layers[-1])
+        readout = _readout(about, last)
     return SpikingNetwork(layers, readout)
 
 
@@ -144,10 +155,13 @@ def _step_ms(about: dict[str, Any], asked: float | None, reader: Dialect) -> flo
 
 def _layer(
     parts: Wired, reader: Dialect, dt_ms: float, reset: Reset | None, surrogate: AbstractSurrogate | None
-) -> SpikingLayer:
+) -> AbstractLayer:
+    weight, bias, slide = _weights(*parts.weight)
+    size = weight.shape[0]
     name, node = parts.neuron
-    weight, bias = _weights(*parts.weight)
-    size, inputs = weight.shape
+    if slide is not None:
+        node = per_map(f"node {name!r} ({kind(node)})", node, size)
+        parts = dataclasses.replace(parts, neuron=(name, node))
     about = read_note(f"node {name!r}", node)
     neuron, gain, learned = _neuron(parts, about, size, reader, dt_ms, weight.dtype)
     if reset is not None and isinstance(neuron, AbstractSpikingNeuron):
@@ -159,17 +173,15 @@ def _layer(
         )
     w_rec = None
     if parts.loop is not None:
-        w_rec, bias_rec = _weights(*parts.loop)
-        if w_rec.shape != (size, size):
-            raise ShapeError(
-                f"node {parts.loop[0]!r} is {list(w_rec.shape)}; a loop of {size} neurons is [{size}, {size}]."
-            )
-        w_rec = w_rec.to(weight.dtype)
+        w_rec, bias_rec = _loop(parts.loop, weight, slide)
         if bias_rec is not None:
             bias = bias_rec.to(weight.dtype) if bias is None else bias + bias_rec.to(weight.dtype)
-    layer = SpikingLayer(
-        inputs,
-        size,
+    layer = _of_shape(
+        parts,
+        weight,
+        slide,
+        w_rec,
+        step=reader.step(dt_ms),
         neuron=neuron,
         surrogate=_surrogate(about, neuron, surrogate),
         recurrent=w_rec is not None,
@@ -180,7 +192,7 @@ def _layer(
     with torch.no_grad():
         for parameter, values in ((layer.w_in, weight), (layer.w_rec, w_rec), (layer.bias, bias)):
             if parameter is not None and values is not None:
-                scaled = values if rows is None else values * (rows[:, None] if values.ndim == 2 else rows)
+                scaled = values if rows is None else values * rows.view(-1, *[1] * (values.ndim - 1))
                 parameter.copy_(scaled)
         for key, values in learned.items():
             parameter = getattr(layer, key)
@@ -189,25 +201,88 @@ def _layer(
     return layer
 
 
-def _weights(name: str, node: Any) -> tuple[Tensor, Tensor | None]:
-    """Weight [N, N_in] and bias [N] of a node in its own precision; halves and whole numbers become float32."""
-    where = f"node {name!r} ({kind(node)})"
-    weight = np.asarray(node.weight)
-    if weight.ndim != 2 or 0 in weight.shape:
-        raise ShapeError(f"{where} has weights {list(weight.shape)}; a matrix [N, N_in] is expected.")
-    arrays = [weight]
-    if kind(node) == "Affine" and read_note(where, node).get("bias") is not False:
-        arrays.append(np.asarray(node.bias))
-        if arrays[1].shape != weight.shape[:1]:
-            raise ShapeError(
-                f"{where} has a bias {list(arrays[1].shape)}; one per row, [{weight.shape[0]}], is expected."
+def _of_shape(
+    parts: Wired, weight: Tensor, slide: Convolution | None, w_rec: Tensor | None, *, step: float, **options: Any
+) -> AbstractLayer:
+    """The layer that has weights like these; ``step`` is the reader's, in seconds."""
+    if parts.axon is None and slide is None:
+        return SpikingLayer(weight.shape[1], weight.shape[0], **options)
+    if slide is not None:
+        if parts.axon is not None:
+            raise ConfigurationError(
+                f"node {parts.axon[0]!r} (Delay) comes before a convolution; delays here come before Linear or Affine nodes."
             )
+        kernel_rec = None if w_rec is None else list(w_rec.shape[2:])
+        return ConvolutionalLayer(
+            weight.shape[1] * slide.groups,
+            weight.shape[0],
+            list(weight.shape[2:]),
+            **slide._asdict(),
+            rec_kernel_size=kernel_rec,
+            **options,
+        )
+    assert parts.axon is not None
+    name, node = parts.axon
+    where = f"node {name!r} (Delay)"
+    steps = delay_steps(where, node, step)
+    if len(steps) not in (1, weight.shape[1]):
+        raise ShapeError(f"{where} delays {len(steps)} neurons, and the weights behind it take {weight.shape[1]}.")
+    dt_ms = options["neuron"].dt_ms
+    longest = max(1, *steps, int(read_note(where, node).get("longest", 1)))
+    delay_ms = [k * dt_ms for k in (steps if len(steps) > 1 else steps * weight.shape[1])]
+    return DelayedLayer(
+        weight.shape[1],
+        weight.shape[0],
+        max_delay_ms=longest * dt_ms,
+        per="axon",
+        delay_ms=delay_ms,
+        learn_delay=False,
+        **options,
+    )
+
+
+def _loop(loop: tuple[str, Any], weight: Tensor, slide: Convolution | None) -> tuple[Tensor, Tensor | None]:
+    """Recurrent weights and their bias, of the kind of the layer's own."""
+    w_rec, bias, own = _weights(*loop)
+    size = weight.shape[0]
+    if (own is None) != (slide is None) or w_rec.shape[:2] != (size, size):
+        what = (
+            f"a loop of {size} neurons is [{size}, {size}]"
+            if slide is None
+            else f"a loop of {size} maps is a convolution of them"
+        )
+        raise ShapeError(f"node {loop[0]!r} is {list(w_rec.shape)}; {what}.")
+    if own is not None and own != RecurrentConvolution(w_rec, weight.shape[2:]).slide:
+        raise ConfigurationError(
+            f"node {loop[0]!r} ({kind(loop[1])}) has {own}; in a loop, an odd kernel with stride 1 and half its size as padding is expected."
+        )
+    return w_rec.to(weight.dtype), bias
+
+
+def _weights(name: str, node: Any) -> tuple[Tensor, Tensor | None, Convolution | None]:
+    """Weight and bias of a node in its own precision, and how it slides; halves and whole numbers become float32."""
+    where = f"node {name!r} ({kind(node)})"
+    slide = None
+    if kind(node) in ("Conv1d", "Conv2d"):
+        weight, bias, slide = slide_of(where, node)
+        arrays = [weight] if bias is None else [weight, bias]
+    else:
+        weight = np.asarray(node.weight)
+        if weight.ndim != 2 or 0 in weight.shape:
+            raise ShapeError(f"{where} has weights {list(weight.shape)}; a matrix [N, N_in] is expected.")
+        arrays = [weight]
+        if kind(node) == "Affine" and read_note(where, node).get("bias") is not False:
+            arrays.append(np.asarray(node.bias))
+            if arrays[1].shape != weight.shape[:1]:
+                raise ShapeError(
+                    f"{where} has a bias {list(arrays[1].shape)}; one per row, [{weight.shape[0]}], is expected."
+                )
     dtype = np.float64 if weight.dtype == np.float64 else np.float32
     for array in arrays:
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise ConfigurationError(f"{where} has values that are not finite real numbers.")
     tensors = [torch.from_numpy(array.astype(dtype)) for array in arrays]
-    return tensors[0], tensors[1] if len(tensors) == 2 else None
+    return tensors[0], tensors[1] if len(tensors) == 2 else None, slide
 
 
 def _neuron(
@@ -291,24 +366,56 @@ def _surrogate(
     return step
 
 
-def _readout(about: dict[str, Any], last: SpikingLayer) -> Readout:
+def _readout(about: dict[str, Any], last: AbstractLayer) -> Readout:
     if about.get("readout"):
         noted: Readout = rebuilt("readout", readout_folder, about["readout"], "pass readout=")
         return noted
     return SpikeCount() if last.neuron.spiking else MaxOverTime()
 
 
-def _check_ends(graph: Any, layers: list[SpikingLayer]) -> None:
-    """Input and Output nodes that say a shape say the right one; a batch axis of one in front of it may stand there."""
-    for name, node in graph.nodes.items():
-        if kind(node) not in ("Input", "Output"):
-            continue
-        types = node.input_type if kind(node) == "Input" else node.output_type
-        size = layers[0].in_features if kind(node) == "Input" else layers[-1].out_features
-        for said in (types or {}).values():
-            shape = [] if said is None else [int(n) for n in np.ravel(np.asarray(said))]
-            if said is not None and (shape[-1:] != [size] or any(n != 1 for n in shape[:-1])):
-                raise ShapeError(f"node {name!r} ({kind(node)}) has shape {shape}; the weights say [{size}].")
+def _check_ends(graph: Any, layers: list[nn.Module]) -> list[nn.Module]:
+    """Input and Output nodes that say a shape say the right one; a batch axis of one in front of it may stand there.
+
+    Returns:
+        The layers, with an ``Unflatten`` before them where the data come flat and the first node takes maps.
+    """
+    said = {
+        what: (name, _said(node, what))
+        for name, node in graph.nodes.items()
+        if (what := kind(node)) in ("Input", "Output")
+    }
+    name, shape = said["Input"]
+    first = layers[0]
+    if isinstance(first, _Dense):
+        _compare(name, "Input", shape, (first.in_features,))
+        shape = (first.in_features,)
+    for layer in layers:
+        follow: Any = getattr(layer, "shape_after", None)
+        try:
+            shape = follow(shape)
+        except ShapeError as error:
+            raise ShapeError(f"from node {name!r} (Input) of {list(said['Input'][1] or ())} on: {error}") from None
+    if shape is not None:
+        name, output = said["Output"]
+        _compare(name, "Output", output, shape)
+    name, shape = said["Input"]
+    flat = shape is not None and read_note(f"node {name!r}", graph.nodes[name]).get("flat")
+    return [Unflatten(cast(Shape, shape)), *layers] if flat else layers
+
+
+def _said(node: Any, what: str) -> Shape | None:
+    types = (node.input_type if what == "Input" else node.output_type) or {}
+    for value in types.values():
+        return None if value is None else tuple(int(n) for n in np.ravel(np.asarray(value)))
+    return None
+
+
+def _compare(name: str, what: str, said: Shape | None, found: Shape) -> None:
+    if said is None:
+        return
+    extra, rest = said[: len(said) - len(found)], said[len(said) - len(found) :]
+    if rest != found or any(n != 1 for n in extra):
+        raise ShapeError(f"node {name!r} ({what}) has shape {list(said)}; the weights say {list(found)}.")
 
 
 def _leave(weight: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
 Read from the edges alone (files do not keep the order of nodes). What is accepted:
 
-    Input -> (Linear | Affine -> neurons) -> (Linear | Affine -> neurons) -> ... -> Output
+    Input -> ([Delay ->] synapses -> neurons) -> ([Delay ->] synapses -> neurons) -> ... -> Output
 
-where ``neurons`` is a neuron node, a subgraph Input -> neuron -> Output with a loop neuron -> [Delay ->] Linear | Affine ->
-neuron, or the same loop flattened into the graph.
+where ``synapses`` is Linear, Affine, Conv1d or Conv2d and ``neurons`` a neuron node, a subgraph Input -> neuron -> Output with a loop
+neuron -> [Delay ->] synapses -> neuron, or the same loop flattened into the graph. SumPool2d and Flatten may stand between neurons and the
+synapses behind them.
 """
 
 import dataclasses
@@ -17,16 +18,13 @@ from .nodes import NEURON_NODES
 
 __all__ = ["Wired", "wired"]
 
-WEIGHTS = ("Linear", "Affine")
+WEIGHTS = ("Linear", "Affine", "Conv1d", "Conv2d")
+BETWEEN = ("SumPool2d", "Flatten")
 _WAY_OUT = {
-    "AvgPool2d": "pooling has no layer here; write it as an Affine node with the matrix it multiplies by",
-    "Conv1d": "convolutions have no layer here; write it as an Affine node with the matrix it multiplies by",
-    "Conv2d": "convolutions have no layer here; write it as an Affine node with the matrix it multiplies by",
-    "Delay": "delays have no layer here, except one step in the loop of a recurrent CubaLIF; take it out",
-    "Flatten": "inputs here are [B, T, N] already; flatten the data and take it out",
+    "AvgPool2d": "write it as SumPool2d, and divide the weights behind it by the size of a patch",
+    "Delay": "delays come before weights here (or are one step in the loop of a recurrent CubaLIF); take it out, or put it there",
     "NIRGraph": "only the subgraph of one recurrent layer is read; put its nodes into the outer graph",
     "Scale": "multiply the rows (or columns) of the neighbouring weights by it",
-    "SumPool2d": "pooling has no layer here; write it as an Affine node with the matrix it multiplies by",
     "Threshold": "write the integrator before it and the threshold as one LIF node",
 }
 
@@ -39,10 +37,11 @@ class Wired:
     neuron: tuple[str, Any]
     loop: tuple[str, Any] | None = None
     delay: tuple[str, Any] | None = None
+    axon: tuple[str, Any] | None = None
 
 
-def wired(graph: Any, *, input_into_loop: bool = False) -> list[Wired]:
-    """The layers of a graph, first to last.
+def wired(graph: Any, *, input_into_loop: bool = False) -> list[Wired | tuple[str, Any]]:
+    """The layers of a graph, first to last, and between them the nodes that are none (with their names).
 
     Args:
         graph: a ``nir.NIRGraph``.
@@ -53,38 +52,60 @@ def wired(graph: Any, *, input_into_loop: bool = False) -> list[Wired]:
     """
     nodes, edges = _checked(graph, "the graph")
     for name, node in nodes.items():
-        if kind(node) not in ("Input", "Output", "NIRGraph", "Delay", *WEIGHTS, *NEURON_NODES):
+        if kind(node) not in ("Input", "Output", "NIRGraph", "Delay", *BETWEEN, *WEIGHTS, *NEURON_NODES):
             raise _unreadable(name, node)
     loops = _loops(nodes, edges)
     chain = _chain(nodes, edges, loops)
-    layers: list[Wired] = []
+    layers: list[Wired | tuple[str, Any]] = []
     weight: tuple[str, Any] | None = None
+    axon: tuple[str, Any] | None = None
     for name in chain:
         node = nodes[name]
+        _check_place(name, node, weight, axon)
         if kind(node) == "Delay":
-            raise _unreadable(name, node)
+            axon = (name, node)
+            continue
+        if kind(node) in BETWEEN:
+            layers.append((name, node))
+            continue
         if kind(node) in WEIGHTS:
-            if weight is not None:
-                raise ConfigurationError(
-                    f"node {name!r} ({kind(node)}) follows {weight[0]!r} ({kind(weight[1])}) with no neurons between them; "
-                    "multiply the two matrices into one."
-                )
             weight = (name, node)
             continue
         if weight is None:
             raise ConfigurationError(
                 f"node {name!r} ({kind(node)}) follows no weights; put a Linear node (the identity, for example) before it."
             )
-        layers.append(
+        parts = (
             _subgraph(name, node, weight, input_into_loop)
             if kind(node) == "NIRGraph"
             else _with_loop(nodes, "", name, weight, loops.get(name))
         )
-        weight = None
-    if weight is not None or not layers:
-        what = "the input" if weight is None else f"node {weight[0]!r} ({kind(weight[1])})"
+        layers.append(dataclasses.replace(parts, axon=axon))
+        weight = axon = None
+    if axon is not None and weight is None:
+        raise _unreadable(*axon)
+    if weight is not None or not layers or not isinstance(layers[-1], Wired):
+        last = weight or (layers[-1] if layers else None)
+        what = f"node {last[0]!r} ({kind(last[1])})" if isinstance(last, tuple) else "the input"
         raise ConfigurationError(f"{what} goes to the output without neurons; put LI nodes (or LIF) behind it.")
     return layers
+
+
+def _check_place(name: str, node: Any, weight: tuple[str, Any] | None, axon: tuple[str, Any] | None) -> None:
+    """Refuse what may not stand behind weights, or behind a delay."""
+    if kind(node) == "Delay" and (weight is not None or axon is not None):
+        raise _unreadable(name, node)
+    if axon is not None and weight is None and kind(node) not in WEIGHTS:
+        raise _unreadable(*axon)
+    if weight is not None and kind(node) in (*WEIGHTS, *BETWEEN):
+        way_out = (
+            "multiply the two matrices into one"
+            if kind(node) in WEIGHTS
+            else "put it behind the neurons, or before the weights"
+        )
+        raise ConfigurationError(
+            f"node {name!r} ({kind(node)}) follows {weight[0]!r} ({kind(weight[1])}) with no neurons between them; {way_out}."
+        )
 
 
 def kind(node: Any) -> str:
@@ -130,7 +151,7 @@ class _Loop:
 
 def _unreadable(name: str, node: Any) -> ConfigurationError:
     way_out = _WAY_OUT.get(kind(node), "take it out, or write what it does with Linear, Affine and neuron nodes")
-    known = ", ".join((*WEIGHTS, *NEURON_NODES))
+    known = ", ".join((*WEIGHTS, *NEURON_NODES, *BETWEEN))
     return ConfigurationError(
         f"node {name!r} is a {kind(node)}, which has no counterpart here: {way_out}. Read: {known}."
     )
