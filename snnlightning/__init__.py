@@ -163,6 +163,7 @@ _FOLDERS = (
     "learning",
     "losses",
     "pareto",
+    "recipes",
     "report",
     "scan",
     "tracking",

@@ -5,5 +5,6 @@ from .gamma import Gamma
 from .log_uniform import LogUniform
 from .normal import Normal
 from .uniform import Uniform
+from .uniform_decay import UniformDecay
 
-__all__ = ["AbstractDistribution", "Gamma", "LogUniform", "Normal", "Uniform"]
+__all__ = ["AbstractDistribution", "Gamma", "LogUniform", "Normal", "Uniform", "UniformDecay"]

@@ -203,6 +203,17 @@ class AbstractNeuron(abc.ABC):
         numbers: dict[str, Any] = {name: value.detach().cpu().tolist() for name, value in values.items()}
         return dataclasses.replace(self, **numbers)
 
+    def central(self) -> Self:
+        """The same record with one number for all neurons: the mean of a list, the centre of a distribution."""
+        numbers: dict[str, Any] = {}
+        for name in self.constants:
+            value = getattr(self, name)
+            if isinstance(value, AbstractDistribution):
+                numbers[name] = value.centre
+            elif isinstance(value, tuple):
+                numbers[name] = math.fsum(value) / len(value)
+        return dataclasses.replace(self, **numbers)
+
     @property
     def _free(self) -> tuple[float, float]:
         """Between which learned time constants without bounds are kept."""

@@ -1,28 +1,32 @@
 """From the plain values of a configuration to neurons, surrogates, readouts, losses and regularizers."""
 
 import inspect
-import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from .. import distributions, firing, losses, neurons, readouts, regularizers, surrogates
-from ..distributions import AbstractDistribution
+from .. import distributions, firing, initializers, losses, neurons, readouts, recipes, regularizers, surrogates
 from ..errors import ConfigurationError, nearest
 from ..firing import AbstractEscape, AbstractFiring, ExponentialEscape
+from ..initializers import AbstractInitializer, FluctuationDriven, ScaledNormal, WithoutAutapses
 from ..naming import build, named
 from ..neurons import LI, AbstractNeuron, CubaLI, CubaLIF
 from ..readouts import AbstractReadout
+from ..recipes import AbstractRecipe
 from ..regularizers import AbstractRegularizer
 from ..surrogates import AbstractSurrogate
 from .spiking_module import Loss
 
 __all__ = [
+    "Starts",
+    "build_starts",
     "build_constant",
     "build_firing",
+    "build_initializer",
     "build_integrator",
     "build_loss",
     "build_neuron",
     "build_readout",
+    "build_recipe",
     "build_regularizers",
     "build_surrogate",
 ]
@@ -63,25 +67,97 @@ def build_neuron(name: str, **parameters: Any) -> AbstractNeuron:
     return cast(AbstractNeuron, build(cls, given))
 
 
+def build_recipe(given: str | Mapping[str, Any]) -> AbstractRecipe:
+    """A published set-up by name, or a mapping with ``recipe`` and its arguments.
+
+    Example:
+        >>> build_recipe({"recipe": "stork", "rate_hz": 15.0})
+        Stork(rate_hz=15.0, sigma_u=1.0, share=0.9)
+    """
+    arguments: dict[str, Any] = {"recipe": given} if isinstance(given, str) else dict(given)
+    return cast(AbstractRecipe, build(named("recipe", recipes, arguments.pop("recipe", "")), arguments))
+
+
+def build_initializer(
+    given: str | Mapping[str, Any] | None, gain: float, neuron: AbstractNeuron, share: float = 1.0
+) -> AbstractInitializer:
+    """What fills weights: a name in :mod:`snnlightning.initializers`, or a mapping with ``initializer`` and its arguments.
+
+    Args:
+        given: None: ``ScaledNormal``.
+        gain: of initializers that have one, where the mapping has none.
+        neuron: whose weights they are, for ``fluctuation_driven``.
+        share: the same initializer's, where the mapping has none.
+
+    Raises:
+        UnknownNameError, ConfigurationError: no such thing, or an argument that it does not have.
+
+    Example:
+        >>> build_initializer({"initializer": "without_autapses", "of": "orthogonal"}, 0.5, LI())
+        WithoutAutapses(of=Orthogonal(gain=0.5))
+    """
+    if given is None:
+        return ScaledNormal(gain)
+    arguments: dict[str, Any] = {"initializer": given} if isinstance(given, str) else dict(given)
+    cls = named("initializer", initializers, arguments.pop("initializer", ""))
+    if cls is FluctuationDriven:
+        arguments = {"neuron": neuron.central(), "share": share, **arguments}
+    elif cls is WithoutAutapses:
+        arguments["of"] = build_initializer(arguments.get("of"), gain, neuron, share)
+    elif "gain" in cls.__dataclass_fields__:  # type: ignore[attr-defined]
+        arguments.setdefault("gain", gain)
+    return cast(AbstractInitializer, build(cls, arguments))
+
+
+class Starts(NamedTuple):
+    """What fills the input and recurrent weights of hidden layers, and the weights of the last layer."""
+
+    w_in: AbstractInitializer
+    w_rec: AbstractInitializer
+    w_out: AbstractInitializer
+
+
+def build_starts(
+    given: str | Mapping[str, Any] | None,
+    given_rec: str | Mapping[str, Any] | None,
+    gains: tuple[float, float],
+    neurons: tuple[AbstractNeuron, AbstractNeuron],
+    *,
+    recurrent: bool,
+) -> Starts:
+    """Initializers of hidden and last layers; the ``share`` of a mapping is the input weights' part in recurrent layers.
+
+    Args:
+        given, given_rec: as ``build_initializer`` has them; recurrent weights start as the others where None is said of them.
+        gains: of input and recurrent weights, where a mapping has none.
+        neurons: hidden and last.
+        recurrent: whether hidden layers are.
+    """
+    share = 0.9
+    if isinstance(given, Mapping) and "share" in given:
+        share = given["share"]
+        given = {key: value for key, value in given.items() if key != "share"}
+    hidden, output = neurons
+    return Starts(
+        build_initializer(given, gains[0], hidden, share if recurrent else 1.0),
+        build_initializer(given if given_rec is None else given_rec, gains[1], hidden, 1.0 - share),
+        build_initializer(given, gains[0], output),
+    )
+
+
 def build_integrator(hidden: AbstractNeuron, tau_out_ms: float | None) -> AbstractNeuron:
     """The leaky readout that belongs to a hidden neuron: with a synaptic current where that has one, same ordering.
 
     Every class is read with the same time constants: the mean of those that are listed, the centre of those that are drawn.
     """
     ordering = "stork" if getattr(hidden, "ordering", "seed") == "stork" else "seed"
-    tau_mem = tau_out_ms if tau_out_ms is not None else _one_of(getattr(hidden, "tau_mem_ms", None))
+    tau_mem = tau_out_ms if tau_out_ms is not None else getattr(hidden.central(), "tau_mem_ms", None)
     parameters: dict[str, Any] = {"dt_ms": hidden.dt_ms, "ordering": ordering}
     if tau_mem is not None:
         parameters["tau_mem_ms"] = tau_mem
     if isinstance(hidden, CubaLIF):
-        return CubaLI(tau_syn_ms=_one_of(hidden.tau_syn_ms), **parameters)
+        return CubaLI(tau_syn_ms=hidden.central().tau_syn_ms, **parameters)
     return LI(**parameters)
-
-
-def _one_of(constant: Any) -> Any:
-    if isinstance(constant, AbstractDistribution):
-        return constant.centre
-    return math.fsum(constant) / len(constant) if isinstance(constant, tuple) else constant
 
 
 def build_surrogate(surrogate: str | Mapping[str, Any], height: float, width: float) -> AbstractSurrogate:

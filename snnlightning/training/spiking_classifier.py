@@ -1,24 +1,31 @@
 """SpikingClassifier: the ready-made SpikingModule, built from plain values that fit into a YAML file and a checkpoint."""
 
+import inspect
 import itertools
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
-from ..initializers import ScaledNormal
 from ..layers import SpikingLayer, SpikingNetwork
 from ..readouts import SpikeCount
 from .building import (
+    Starts,
+    build_constant,
     build_firing,
     build_integrator,
     build_loss,
     build_neuron,
     build_readout,
+    build_recipe,
     build_regularizers,
+    build_starts,
     build_surrogate,
 )
 from .spiking_module import SpikingModule
 
 __all__ = ["SpikingClassifier"]
+
+_BESIDE = ("dt_ms", "detach_reset")
+"""Arguments of the neuron that a recipe takes, too."""
 
 
 class SpikingClassifier(SpikingModule):
@@ -57,6 +64,13 @@ class SpikingClassifier(SpikingModule):
         loss: ``cross_entropy`` or ``mean_squared_error``.
         regularizers: penalties by name with their arguments, such as ``{"population_upper_bound": {"strength": 0.06}}``;
             a strength of 0 switches one off.
+        recipe: a published set-up of :mod:`snnlightning.recipes`, by name or as a mapping such as ``{"recipe": "stork",
+            "rate_hz": 15.0}``, for everything that says what hidden neurons are and where weights start; what should differ
+            from it goes into ``neuron_options``.
+        initializer: what fills input weights: a name in :mod:`snnlightning.initializers`, or a mapping such as
+            ``{"initializer": "fluctuation_driven", "rate_hz": 10.0}``; ``scaled_normal`` when None.
+        rec_initializer: the same for recurrent weights; as ``initializer`` when None, where fluctuation-driven weights make the
+            rest of the variance (``share`` is 0.9 for the input weights of recurrent layers if not said otherwise).
         init_gain: standard deviation of the input weights times √fan_in.
         init_gain_rec: the same for the recurrent weights.
         learning_rate: of Adam.
@@ -108,6 +122,9 @@ class SpikingClassifier(SpikingModule):
         tau_out_ms: float | None = None,
         loss: str = "cross_entropy",
         regularizers: dict[str, dict[str, Any]] | None = None,
+        recipe: str | dict[str, Any] | None = None,
+        initializer: str | dict[str, Any] | None = None,
+        rec_initializer: str | dict[str, Any] | None = None,
         init_gain: float = 1.0,
         init_gain_rec: float = 0.5,
         learning_rate: float = 1e-3,
@@ -130,12 +147,14 @@ class SpikingClassifier(SpikingModule):
             "detach_reset": detach_reset,
             "ordering": ordering,
         }
-        options = neuron_options or {}
-        if twice := sorted(named.keys() & options.keys()):
-            raise ConfigurationError(
-                f"neuron_options names {', '.join(twice)}, which is an argument of its own; set that."
-            )
-        hidden = build_neuron(neuron, **named, **options)
+        published = None if recipe is None else build_recipe(recipe)
+        if published is None:
+            hidden = build_neuron(neuron, **named, **_options(neuron_options, named))
+        else:
+            starts = {"neuron": neuron, "initializer": initializer, "rec_initializer": rec_initializer}
+            _refuse_beside_recipe({**named, **starts, "init_gain": init_gain, "init_gain_rec": init_gain_rec})
+            changes = {key: build_constant(value) for key, value in (neuron_options or {}).items()}
+            hidden = published.neuron(dt_ms, **{"detach_reset": detach_reset, **changes})
         step = build_firing(firing, build_surrogate(surrogate, surrogate_height, surrogate_width), dt_ms)
         read = build_readout(readout)
         counted = isinstance(read, SpikeCount)
@@ -143,6 +162,18 @@ class SpikingClassifier(SpikingModule):
             raise ConfigurationError(
                 "tau_out_ms belongs to a leaky readout, and readout='spike_count' reads spiking neurons; drop one of them."
             )
+        output = hidden if counted else build_integrator(hidden, tau_out_ms)
+        start = (
+            build_starts(
+                initializer, rec_initializer, (init_gain, init_gain_rec), (hidden, output), recurrent=recurrent
+            )
+            if published is None
+            else Starts(
+                published.initializer(hidden, recurrent=recurrent),
+                published.rec_initializer(hidden),
+                published.initializer(output, recurrent=False),
+            )
+        )
         layers = [
             SpikingLayer(
                 size_in,
@@ -151,17 +182,17 @@ class SpikingClassifier(SpikingModule):
                 surrogate=step,
                 recurrent=recurrent,
                 bias=bias,
-                initializer=ScaledNormal(init_gain),
-                rec_initializer=ScaledNormal(init_gain_rec),
+                initializer=start.w_in,
+                rec_initializer=start.w_rec,
             )
             for size_in, size_out in itertools.pairwise([in_features, *hidden_sizes])
         ]
         last = SpikingLayer(
             hidden_sizes[-1],
             num_classes,
-            neuron=hidden if counted else build_integrator(hidden, tau_out_ms),
+            neuron=output,
             surrogate=step if counted else None,
-            initializer=ScaledNormal(init_gain),
+            initializer=start.w_out,
         )
         super().__init__(
             SpikingNetwork([*layers, last], read),
@@ -177,3 +208,20 @@ class SpikingClassifier(SpikingModule):
             synops_target=synops_target,
         )
         self.save_hyperparameters()
+
+
+def _options(options: dict[str, Any] | None, named: dict[str, Any]) -> dict[str, Any]:
+    if twice := sorted(named.keys() & (options or {}).keys()):
+        raise ConfigurationError(f"neuron_options names {', '.join(twice)}, which is an argument of its own; set that.")
+    return options or {}
+
+
+def _refuse_beside_recipe(given: dict[str, Any]) -> None:
+    """An argument that a recipe decides over is left as it is."""
+    defaults = inspect.signature(SpikingClassifier.__init__).parameters
+    changed = [name for name, value in given.items() if name not in _BESIDE and value != defaults[name].default]
+    if changed:
+        raise ConfigurationError(
+            f"recipe says what hidden neurons are and where weights start, and {', '.join(changed)} came too; put fields of the "
+            "neuron that should differ into neuron_options, or leave out recipe."
+        )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers import every
 
-from snnlightning.distributions import AbstractDistribution, Gamma, LogUniform, Normal, Uniform
+from snnlightning.distributions import AbstractDistribution, Gamma, LogUniform, Normal, Uniform, UniformDecay
 from snnlightning.errors import ConfigurationError
 from snnlightning.layers import ConvolutionalLayer, SpikingLayer, SpikingNetwork
 from snnlightning.neurons import ALIF, LIF, AdLIF, CubaLIF
@@ -22,6 +22,7 @@ EXAMPLES = {
     LogUniform: LogUniform(low=1.0, high=100.0),
     Normal: Normal(mean=20.0, std=5.0, low=1.0),
     Uniform: Uniform(low=5.0, high=25.0),
+    UniformDecay: UniformDecay(low=5.0, high=25.0),
 }
 ALL = [pytest.param(distribution, id=type(distribution).__name__) for distribution in EXAMPLES.values()]
 all_distributions = pytest.mark.parametrize("distribution", ALL)
@@ -78,6 +79,13 @@ def test_the_logarithm_of_a_log_uniform_is_uniform():
     assert quantiles.tolist() == pytest.approx([0.1, 0.5, 0.9], abs=0.015)
 
 
+def test_the_decays_of_uniform_decays_are_uniform():
+    low, high = math.exp(-0.4), math.exp(-0.1)
+    part = ((-2.0 / drawn(UniformDecay(low=5.0, high=20.0, dt_ms=2.0))).exp() - low) / (high - low)
+    quantiles = torch.quantile(part, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))
+    assert quantiles.tolist() == pytest.approx([0.1, 0.5, 0.9], abs=0.015)
+
+
 def test_a_bound_holds_the_mass_beyond_it():
     found = drawn(Normal(mean=0.0, std=1.0, low=-1.0, high=0.0))
     assert (found == -1.0).double().mean().item() == pytest.approx(0.158655, abs=0.01)
@@ -95,6 +103,7 @@ def test_a_bound_holds_the_mass_beyond_it():
         (lambda: Uniform(low=1.0), r"Uniform has low=1 and high=inf; two finite bounds"),
         (lambda: Uniform(low=2.0, high=1.0), r"Uniform\.low is 2 and high 1; low < high"),
         (lambda: LogUniform(low=0.0, high=1.0), r"LogUniform has low=0 and high=1; 0 < low < high"),
+        (lambda: UniformDecay(low=1.0), r"UniformDecay has low=1 and high=inf; 0 < low < high < inf"),
         (lambda: LIF(tau_mem_ms=Normal(mean=20.0, std=5.0)), r"LIF\.tau_mem_ms is Normal.*can draw 0 or less; give it a low"),
         (lambda: LIF(v_th=Uniform(low=0.0, high=1.0)), r"LIF\.v_th is Uniform.*can draw 0 or less"),
         (lambda: LIF(tau_mem_ms=EXAMPLES[Gamma], learn_tau="shared"), r"learn_tau='shared' .* use learn_tau='per_neuron'"),

@@ -14,7 +14,7 @@ from snnlightning.errors import UnknownNameError
 ROOT = Path(snnlightning.__file__).parent
 FOLDERS = (
     "distributions", "encoders", "firing", "initializers", "layers/constraints", "learning", "losses", "metrics", "neurons",
-    "readouts", "regularizers", "study/objectives",
+    "readouts", "recipes", "regularizers", "study/objectives",
     "study/policies", "surrogates",
 )  # fmt: skip
 NAMED = tuple(folder for folder in FOLDERS if folder != "metrics")

@@ -22,7 +22,7 @@ FLOORS = (
     ("typing", "units", "naming"),
     ("distributions",),
     ("scan", "neurons", "surrogates", "firing", "encoders", "readouts", "losses", "regularizers", "initializers", "pareto"),
-    ("learning",),
+    ("learning", "recipes"),
     ("layers", "metrics", "hardware"),
     ("training", "data", "interop"),
     ("study", "tracking", "report"),

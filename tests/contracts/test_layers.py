@@ -185,7 +185,7 @@ def test_two_layers_share_nothing():
 # Initializers.
 
 
-@pytest.mark.parametrize("cls", every("initializers"))
+@pytest.mark.parametrize("cls", [ScaledNormal, ScaledUniform])
 @pytest.mark.parametrize("gain", [0.5, 3.0])
 def test_initial_weights_have_mean_zero_and_a_spread_that_falls_with_the_fan_in(cls, gain):
     torch.manual_seed(0)
@@ -204,7 +204,7 @@ def test_uniform_weights_stay_in_their_bound_and_reach_it():
     assert weight.abs().max().item() <= 0.5
 
 
-@pytest.mark.parametrize("cls", every("initializers"))
+@pytest.mark.parametrize("cls", [p for p in every("initializers") if "gain" in p.values[0].__dataclass_fields__])
 def test_a_gain_that_is_not_positive_is_refused(cls):
     for bad in (0.0, -1.0, math.nan):
         with pytest.raises(ConfigurationError, match=rf"{cls.__name__}\.gain is {bad}; it must be greater than 0"):
