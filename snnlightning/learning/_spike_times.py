@@ -6,13 +6,16 @@ Between two events V is a sum of two exponentials, so spike times are found to m
 Samples have clocks of their own: one round takes every sample to its own next event.
 """
 
+import importlib
+import importlib.util
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, require
 
 __all__ = ["Membrane", "Spikes", "kernel", "next_crossing", "spike_times"]
 
@@ -113,8 +116,10 @@ class _SpikeTimes(torch.autograd.Function):
         membrane: Membrane,
         end_ms: float,
         most: int,
+        fused: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        events, times, neurons, counts = _simulate(arrivals, jumps, w_rec, membrane, end_ms, most)
+        simulate = _simulate_fused if fused else _simulate
+        events, times, neurons, counts = simulate(arrivals, jumps, w_rec, membrane, end_ms, most)
         ctx.events, ctx.membrane, ctx.end_ms = events, membrane, end_ms
         ctx.save_for_backward(arrivals, jumps, *(() if w_rec is None else (w_rec,)))
         ctx.mark_non_differentiable(neurons)
@@ -125,12 +130,20 @@ class _SpikeTimes(torch.autograd.Function):
     def backward(ctx: Any, by_times: Tensor, _: Tensor, by_counts: Tensor) -> tuple[Tensor | None, ...]:
         arrivals, jumps, *own = ctx.saved_tensors
         w_rec = own[0] if own else None
-        found = _adjoint(ctx.events, arrivals, jumps, w_rec, by_times, by_counts, ctx.membrane, ctx.end_ms)
-        return (*found, None, None, None)
+        adjoint = _adjoint if isinstance(ctx.events, list) else _adjoint_fused
+        found = adjoint(ctx.events, arrivals, jumps, w_rec, by_times, by_counts, ctx.membrane, ctx.end_ms)
+        return (*found, None, None, None, None)
 
 
 def spike_times(
-    arrivals: Tensor, jumps: Tensor, w_rec: Tensor | None, membrane: Membrane, end_ms: float, *, most: int = 10_000
+    arrivals: Tensor,
+    jumps: Tensor,
+    w_rec: Tensor | None,
+    membrane: Membrane,
+    end_ms: float,
+    *,
+    most: int = 10_000,
+    backend: str = "auto",
 ) -> Spikes:
     """What a layer answers to arrivals at ``arrivals`` [B, E] ms (sorted; inf: none) that add ``jumps`` [B, E, N] to I.
 
@@ -138,20 +151,104 @@ def spike_times(
         w_rec: what the layer's own spikes add, [N, N], or None.
         end_ms: nothing after this time counts.
         most: spikes of a sample that are not believed any more.
+        backend: ``reference`` or ``numba`` (double precision on the CPU); ``auto`` takes Numba where it can.
 
     Gradient: exact, of times by arrivals, jumps and w_rec (EventProp). A count has the gradient lambda_V -= dL/dcount at each of
     its spikes, with which the paper's implementation holds rates; it is none of a function, since counts are steps.
 
     Raises:
-        ConfigurationError: more than ``most`` spikes in a sample.
+        ConfigurationError: more than ``most`` spikes in a sample, or a backend that cannot do this.
 
     Example:
         >>> arrivals, w = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([[[5.0]]], dtype=torch.float64)
         >>> round(spike_times(arrivals, w, None, Membrane(20.0, 10.0, 1.0), 50.0).times[0, 0].item(), 9)
         6.470142623
     """
-    times, neurons, counts = _SpikeTimes.apply(arrivals, jumps, w_rec, membrane, end_ms, most)
+    plain = jumps.device.type == "cpu" and jumps.dtype == torch.float64
+    if backend == "numba":
+        require("numba", "fast", "backend='numba'")
+        if not plain:
+            raise ConfigurationError(
+                f"the compiled loops take float64 on the CPU, and jumps are {jumps.dtype} on {jumps.device.type}; use "
+                "backend='auto'."
+            )
+    fused = plain and (backend == "numba" or (backend == "auto" and importlib.util.find_spec("numba") is not None))
+    times, neurons, counts = _SpikeTimes.apply(arrivals, jumps, w_rec, membrane, end_ms, most, fused)
     return Spikes(times, neurons, counts)
+
+
+class _Log(NamedTuple):
+    """What the compiled forward pass leaves for the backward one; [B, S] but ``spiked`` [B]."""
+
+    times: Any
+    neurons: Any
+    rates: Any
+    taken: Any
+    spiked: Any
+
+
+def _simulate_fused(
+    arrivals: Tensor, jumps: Tensor, w_rec: Tensor | None, membrane: Membrane, end_ms: float, most: int
+) -> tuple[_Log, Tensor, Tensor, Tensor]:
+    kernels: Any = importlib.import_module("snnlightning.learning._spike_times__numba")
+    run, batch, room = kernels.simulate.of("float64"), len(jumps), 64
+    while True:
+        shape = (batch, room)
+        log = _Log(
+            np.full(shape, np.inf),
+            np.zeros(shape, np.int64),
+            np.zeros(shape),
+            np.zeros(shape, np.int64),
+            np.zeros(batch, np.int64),
+        )
+        run(*_arrays(arrivals, jumps, w_rec), *membrane, end_ms, *log)
+        longest = int(log.spiked.max()) if batch else 0
+        if longest <= room:
+            break
+        if room >= most:
+            raise _exploded(most, end_ms)
+        room = min(4 * room, most)
+    times = torch.from_numpy(log.times[:, :longest].copy())
+    neurons = torch.from_numpy(log.neurons[:, :longest].copy())
+    counts = jumps.new_zeros(batch, jumps.shape[2]).scatter_add_(1, neurons, times.isfinite().to(jumps))
+    return log, times, neurons, counts
+
+
+def _adjoint_fused(
+    log: _Log,
+    arrivals: Tensor,
+    jumps: Tensor,
+    w_rec: Tensor | None,
+    by_times: Tensor,
+    by_counts: Tensor,
+    membrane: Membrane,
+    end_ms: float,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    kernels: Any = importlib.import_module("snnlightning.learning._spike_times__numba")
+    to_arrivals, to_jumps = (
+        torch.zeros_like(arrivals, memory_format=torch.contiguous_format),
+        torch.zeros(jumps.shape).double(),
+    )
+    to_w_rec_t = torch.zeros(0, 0).double() if w_rec is None else torch.zeros(w_rec.shape).double()
+    kernels.adjoint.of("float64")(
+        *_arrays(arrivals, jumps, w_rec),
+        *membrane,
+        end_ms,
+        *log,
+        *(tensor.contiguous().numpy() for tensor in (by_times, by_counts, to_arrivals, to_jumps, to_w_rec_t)),
+    )
+    return to_arrivals, to_jumps, None if w_rec is None else to_w_rec_t.mT
+
+
+def _arrays(arrivals: Tensor, jumps: Tensor, w_rec: Tensor | None) -> tuple[Any, ...]:
+    w_rec_t = jumps.new_zeros(0, 0) if w_rec is None else w_rec.detach().mT
+    return tuple(tensor.detach().contiguous().numpy() for tensor in (arrivals, jumps, w_rec_t))
+
+
+def _exploded(most: int, end_ms: float) -> ConfigurationError:
+    return ConfigurationError(
+        f"a sample has more than {most} spikes in {end_ms} ms; the weights have exploded: use a smaller gain or learning rate."
+    )
 
 
 def _simulate(
@@ -185,10 +282,7 @@ def _simulate(
             i[sent] += w_rec.mT[which[sent]]
         taken, spiked = taken + is_arrival.long(), spiked + is_spike.long()
         if len(events) > most + count and int(spiked.max()) > most:
-            raise ConfigurationError(
-                f"a sample has more than {most} spikes in {end_ms} ms; the weights have exploded: use a smaller gain or "
-                "learning rate."
-            )
+            raise _exploded(most, end_ms)
     longest = int(spiked.max()) if batch else 0
     times, neurons = jumps.new_full((batch, longest), math.inf), rows.new_zeros((batch, longest))
     for event in events:

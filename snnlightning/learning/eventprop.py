@@ -39,6 +39,8 @@ class EventProp(AbstractRule):
         ConfigurationError: neurons other than CubaLIF(ordering="stork", reset="zero") with two different time constants that are
             one number each and not learned; an output other than these or CubaLI(ordering="stork"); a bias.
 
+    The layer's ``backend`` says how events are found: compiled loops (extra ``fast``) or torch, to the same numbers.
+
     Gradient: exact, but that of penalties. Agrees with central differences (tests).
     Source: Wunderlich & Pehle 2021, Sci. Rep. 11:12829, Table 1; Nowotny, Turner & Knight 2022 (rates).
 
@@ -98,7 +100,9 @@ class EventProp(AbstractRule):
             n = layer.w_in.shape[0]
             if layer.neuron.spiking:
                 w_rec = None if layer.w_rec is None else layer.w_rec.double()
-                sources = spike_times(arrivals, jumps, w_rec, membrane, end_ms, most=self.max_spikes)
+                sources = spike_times(
+                    arrivals, jumps, w_rec, membrane, end_ms, most=self.max_spikes, backend=layer.backend
+                )
                 arrivals = sources.times
                 output = binned(arrivals.detach(), sources.neurons, n, steps, dt_ms)
                 # The counts carry the penalty's gradient; the bins of a neuron share its count evenly.

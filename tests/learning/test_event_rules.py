@@ -67,6 +67,39 @@ def test_a_crossing_is_where_a_fine_grid_sees_it(taus):
     assert bool(((first - found)[there] <= 1e-3 + 1e-9).all())
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("taus", [(8.0, 4.0), (3.0, 6.0)])
+def test_compiled_loops_give_the_same_events_and_gradients(taus, recurrent):
+    pytest.importorskip("numba")
+    generator = torch.Generator().manual_seed(2)
+    arrivals = 20.0 * torch.rand(5, 30, generator=generator, dtype=F64).sort(dim=1).values
+    arrivals[:, 25:] = math.inf
+    jumps = (4.0 * torch.rand(5, 30, 7, generator=generator, dtype=F64) - 1.2).requires_grad_()
+    w_rec = (0.3 * torch.randn(7, 7, generator=generator, dtype=F64)).requires_grad_() if recurrent else None
+    arrivals.requires_grad_()
+    inputs = [arrivals, jumps, *([w_rec] if w_rec is not None else [])]
+    found = {}
+    for backend in ("reference", "numba"):
+        spikes = spike_times(arrivals, jumps, w_rec, Membrane(*taus, 1.0), 22.0, backend=backend)
+        there = spikes.times.isfinite()
+        upstream = torch.randn(5, 2000, generator=torch.Generator().manual_seed(3), dtype=F64)[:, : there.shape[1]]
+        scalar = (torch.where(there, spikes.times, 0.0) * upstream).sum() + spikes.counts.square().sum()
+        found[backend] = (spikes, torch.autograd.grad(scalar, inputs))
+    (one, by_one), (other, by_other) = found.values()
+    assert one.times.isfinite().sum() > 40
+    torch.testing.assert_close(one.times, other.times, rtol=1e-12, atol=1e-12)
+    assert torch.equal(one.neurons * one.times.isfinite(), other.neurons)
+    assert torch.equal(one.counts, other.counts)
+    for a, b in zip(by_one, by_other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9 * b.abs().max().item())
+
+
+def test_compiled_loops_refuse_single_precision_by_name():
+    pytest.importorskip("numba")
+    with pytest.raises(ConfigurationError, match=r"take float64 on the CPU, and jumps are torch\.float32"):
+        spike_times(torch.zeros(1, 1), torch.ones(1, 1, 1), None, Membrane(2.0, 1.0, 1.0), 1.0, backend="numba")
+
+
 # EventProp in networks: the gradient is that of central differences, through layers, recurrence and readouts.
 
 
