@@ -43,21 +43,18 @@ DIGITS = {"in_features": 64, "num_classes": 10, "hidden_sizes": [64], "surrogate
 CUBA = DIGITS | {"neuron": "cuba_lif", "tau_mem_ms": 6.0, "tau_syn_ms": 5.0, "readout": "mean_over_time"}
 LIF = DIGITS | {"neuron": "lif", "tau_mem_ms": 6.0, "readout": "mean_over_time"}
 SPIKING = CUBA | {"readout": "spike_count", "recurrent": False}
-STORK = CUBA | {"ordering": "stork", "reset": "zero", "recurrent": False, "init_gain": 4.0}
+STORK = CUBA | {"ordering": "stork", "reset": "zero", "recurrent": False, "init_gain": 8.0, "learning_rate": 3e-2}
 TIMED = DIGITS | {
-    "neuron": "cuba_lif",
-    "tau_mem_ms": INF,
-    "tau_syn_ms": 8.0,
-    "readout": "spike_count",
-    "recurrent": False,
-}
+    "neuron": "cuba_lif", "tau_mem_ms": INF, "tau_syn_ms": 8.0, "readout": "spike_count", "recurrent": False, "init_gain": 0.3,
+    "learning_rate": 2e-3,
+}  # fmt: skip
 POINTS = {"in_features": 5, "num_classes": 3, "hidden_sizes": [120], "recurrent": False, "surrogate_width": 0.0414}
 YIN_YANG = POINTS | {
     "neuron": "cuba_lif", "tau_mem_ms": 12.0, "tau_syn_ms": 6.0, "ordering": "stork", "reset": "zero", "init_gain": 8.0,
-    "readout": "max_over_time", "learning_rate": 5e-3,
+    "readout": "max_over_time", "learning_rate": 1e-2,
 }  # fmt: skip
 POINTS_TIMED = POINTS | {
-    "neuron": "cuba_lif", "tau_mem_ms": INF, "tau_syn_ms": 12.0, "readout": "spike_count", "init_gain": 0.3, "learning_rate": 2e-3,
+    "neuron": "cuba_lif", "tau_mem_ms": INF, "tau_syn_ms": 12.0, "readout": "spike_count", "init_gain": 1.0, "learning_rate": 5e-3,
 }  # fmt: skip
 
 
@@ -77,7 +74,7 @@ class Recipe:
     arguments: dict[str, Any]
     model: dict[str, Any]
     data: str = "digits"
-    epochs: int = 20
+    epochs: int = 10
 
     @property
     def key(self) -> str:
@@ -92,7 +89,7 @@ RECIPES = [
     Recipe("bptt", {}, CUBA),
     Recipe("truncated_bptt", {"steps": 5}, CUBA),
     Recipe("sparse", {"bound": 0.2}, CUBA),
-    Recipe("rtrl", {}, CUBA | {"hidden_sizes": [16]}, epochs=6),
+    Recipe("rtrl", {}, CUBA | {"hidden_sizes": [8]}, epochs=4),
     Recipe("eprop", {"feedback": "symmetric"}, CUBA),
     Recipe("eprop", {"feedback": "random"}, CUBA),
     Recipe("eprop", {"feedback": "adaptive"}, CUBA),
@@ -103,8 +100,8 @@ RECIPES = [
     Recipe("ottt", {}, LIF),
     Recipe("superspike", {"feedback": "symmetric", "interval_ms": 4.0}, SPIKING),
     Recipe("eventprop", {}, STORK),
-    Recipe("mostafa", {}, TIMED),
-    Recipe("eventprop", {}, YIN_YANG, "yin_yang", 20),
+    Recipe("mostafa", {}, TIMED, epochs=20),
+    Recipe("eventprop", {}, YIN_YANG, "yin_yang"),
     Recipe("mostafa", {}, POINTS_TIMED, "yin_yang", 20),
 ]
 
