@@ -1,5 +1,6 @@
 """Pareto: which points nobody beats, and how much of the space they cover."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from .errors import ShapeError
 
-__all__ = ["dominance_ranks", "hypervolume", "non_dominated"]
+__all__ = ["attainment", "dominance_ranks", "hypervolume", "non_dominated"]
 
 
 def non_dominated(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -63,6 +64,45 @@ def dominance_ranks(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> 
         ranks[left[front] if front.any() else left] = rank
         rank += 1
     return ranks
+
+
+def attainment(fronts: Sequence[Sequence[Sequence[float]]], share: float) -> list[tuple[float, float]]:
+    """The corners of the region that at least a share of the fronts attain; both columns are minimised.
+
+    A front attains a point when one of its points is no worse in both columns. Share 0.5 gives the median attainment
+    surface of repeated searches, 0.25 and 0.75 its quartiles.
+
+    Args:
+        fronts: one list of points [n, 2] per search; a search may have found nothing.
+        share: in (0, 1]; at least one front.
+
+    Returns:
+        Corners, by rising first column and falling second.
+
+    Raises:
+        ShapeError: no front, points of another number of columns, or a share out of range.
+
+    Source: V. Grunert da Fonseca, C. Fonseca and A. Hall 2001, empirical attainment function.
+
+    Example:
+        >>> attainment([[(1.0, 3.0), (2.0, 1.0)], [(1.0, 2.0)], [(3.0, 0.0)]], share=0.5)
+        [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]
+    """
+    if not fronts or not 0.0 < share <= 1.0:
+        raise ShapeError(
+            f"{len(fronts)} fronts and a share of {share}; at least one and a share in (0, 1] are expected."
+        )
+    tables = [_table(front) for front in fronts]
+    if any(table.size and table.shape[1] != 2 for table in tables):
+        raise ShapeError("attainment surfaces are those of two objectives; points [n, 2] are expected.")
+    needed = math.ceil(share * len(fronts) - 1e-9)
+    corners: list[tuple[float, float]] = []
+    for x in sorted({float(x) for table in tables if table.size for x in table[:, 0]}):
+        lowest = [table[table[:, 0] <= x, 1] if table.size else np.empty(0) for table in tables]
+        y = float(np.sort([ys.min() if ys.size else np.inf for ys in lowest])[needed - 1])
+        if np.isfinite(y) and (not corners or y < corners[-1][1]):
+            corners.append((x, y))
+    return corners
 
 
 def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], reference: Sequence[float]) -> float:

@@ -10,6 +10,8 @@ chance_margin: 0.1      # a trial whose accuracy is not above chance by this muc
 policy: {name: inherit}   # what is tried and for how long; a file of snnlightning.study.policies with its arguments.
                           # Left out: inherit where the model is a SpikingModule, else plain
 sampler: {name: tpe, startup_trials: 10}
+final_seeds: 0            # train the front anew so often in the end, with fresh seeds, and test it; not charged
+finalists: 12             # at most so many trials
 objectives:             # the first one chooses the best epoch of a training, the others break its ties
   - {name: accuracy, reference: 0.5}
   - {name: synops, reference: 30000}      # or spikes, footprint_bytes, energy_pj@PROFILE, latency_ms@PROFILE
@@ -47,6 +49,8 @@ _DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "trials": 40,
     "budget_epochs": None,
+    "final_seeds": 0,
+    "finalists": 12,
     "retries": 2,
     "in_flight": 4,
     "chance_margin": 0.1,
@@ -57,7 +61,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 LIGHTNINGS_DEFAULT = 1000
 """Epochs of a Trainer that was not told."""
-_FREE_TO_CHANGE = ("trials", "budget_epochs", "retries")
+_FREE_TO_CHANGE = ("trials", "budget_epochs", "retries", "final_seeds", "finalists")
 """Keys that may differ when a study is taken up again; all others define it."""
 _OWNED = (
     "strategy",
@@ -79,6 +83,8 @@ class StudyConfig:
     seed: int
     trials: int
     budget_epochs: int | None
+    final_seeds: int
+    finalists: int
     retries: int
     in_flight: int
     chance_margin: float
@@ -153,6 +159,8 @@ class StudyConfig:
             name=resolved["name"],
             seed=_whole("seed", resolved["seed"], 0),
             trials=_whole("trials", resolved["trials"], 1),
+            final_seeds=_whole("final_seeds", resolved["final_seeds"], 0),
+            finalists=_whole("finalists", resolved["finalists"], 1),
             budget_epochs=_whole_or_none("budget_epochs", resolved["budget_epochs"], 1),
             retries=_whole("retries", resolved["retries"], 0),
             in_flight=in_flight,

@@ -14,7 +14,7 @@ from .rows import TrialRow
 if TYPE_CHECKING:
     from .config import StudyConfig
 
-__all__ = ["Front", "FrontPoint", "front_points", "make_front", "write_front"]
+__all__ = ["Front", "FrontPoint", "front_points", "hypervolume_of", "make_front", "sweep_of", "write_front"]
 
 Front = dict[str, Any]
 """What ``front.json`` holds; see the design: study, directions, scales, reference_point, hypervolume, points."""
@@ -59,6 +59,11 @@ def front_points(rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObje
     return [chosen[cost] for cost in sorted(chosen)]
 
 
+def sweep_of(point: FrontPoint) -> dict[str, float] | None:
+    """Where a swept network was stopped and how much of it pruned."""
+    return None if point.swept is None else {"stop_step": point.swept.stop_step, "prune": point.swept.prune}
+
+
 def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow]) -> Front:
     """The front with what is known of its points on the test set (``test.json``, written at the study's end).
 
@@ -78,9 +83,7 @@ def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow])
                 "params": row.params,
                 "checkpoint": str(checkpoint.relative_to(directory)) if checkpoint.exists() else None,
                 "kind": point.kind,
-                "sweep": None
-                if point.swept is None
-                else {"stop_step": point.swept.stop_step, "prune": point.swept.prune},
+                "sweep": sweep_of(point),
                 "lineage": list(row.lineage),
                 "epochs": sum(by_number[number].epochs for number in (*row.lineage, row.number)),
             }
@@ -91,8 +94,8 @@ def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow])
         "scales": {name: objective.scale for name, objective in config.objectives.items()},
         "reference_point": {name: objective.reference for name, objective in config.objectives.items()},
         "hypervolume": {
-            "validation": _hypervolume([point["values"] for point in points], config.objectives),
-            "test": _hypervolume([point["test"] for point in points], config.objectives) if points else None,
+            "validation": hypervolume_of([point["values"] for point in points], config.objectives),
+            "test": hypervolume_of([point["test"] for point in points], config.objectives) if points else None,
         },
         "points": points,
     }
@@ -136,7 +139,7 @@ def _costs(values: Mapping[str, float], objectives: Mapping[str, AbstractObjecti
     return [objective.cost(values[name]) for name, objective in objectives.items()]
 
 
-def _hypervolume(
+def hypervolume_of(
     points: Sequence[Mapping[str, float] | None], objectives: Mapping[str, AbstractObjective]
 ) -> float | None:
     """On the objectives' own axes (log10 where the scale says so); None without a full reference point, or with a gap."""

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data import SpikingDataModule
 from ..errors import StudyError, require
 from .archive import Archive
 from .config import StudyConfig
 from .evaluate import evaluate_on_test
 from .files import read_yaml, trial_directory, write_json, write_yaml
-from .front import Front, front_points, make_front, write_front
+from .finalists import choose_finalists, replay, report_fresh
+from .front import Front, FrontPoint, front_points, make_front, write_front
 from .interrupts import Interrupts
 from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .probing import probe
@@ -23,6 +25,7 @@ from .rows import TrialRow, rows_of
 from .runner import Runner, StudyObserver
 from .storage import lock, open_storage, remember
 from .sweep import materialise
+from .trial import data_module
 from .versions import usable_cores, versions
 
 if TYPE_CHECKING:
@@ -128,10 +131,13 @@ class Study:
                     with Interrupts(pool.wake) as interrupts, pool:
                         runner.search(pool, interrupts)
                         self._test(runner.rows, observers, interrupts)
+                        self._train_anew(runner, pool, observers, interrupts)
                 except KeyboardInterrupt as error:
                     interrupted = error
                 rows = runner.rows
             front = make_front(self.config, self.directory, rows)
+            if self.config.final_seeds:
+                report_fresh(front, self._finalists(rows), self.config, self.directory)
             write_front(self.directory, front)
             for observer in observers:
                 observer.ended(front)
@@ -228,6 +234,29 @@ class Study:
                     evaluate_on_test(folder, self.config.objectives)
             except Exception as error:  # the study is done; a point that cannot be tested must not hide the others
                 self.notes.append(f"trial {point.row.number} could not be tested: {' '.join(str(error).split())}")
+
+    def _train_anew(
+        self, runner: Runner, pool: AbstractPool, observers: Sequence[StudyObserver], interrupts: Interrupts
+    ) -> None:
+        """Train and test the finalists with fresh seeds."""
+        if not self.config.final_seeds:
+            return
+
+        def progress(done: int, total: int) -> None:
+            for observer in observers:
+                observer.testing(done - 1, total)
+
+        points = self._finalists(runner.rows)
+        self.notes += replay(
+            points, self.config, self.directory, runner.archive, runner.ranking(), pool, interrupts, progress
+        )
+
+    def _finalists(self, rows: Sequence[TrialRow]) -> list[FrontPoint]:
+        samples = 0
+        for row in rows[:1]:
+            data = data_module(read_yaml(trial_directory(self.directory, row.number) / "config.yaml")["data"])
+            samples = len(data.splits.val) if isinstance(data, SpikingDataModule) else 0
+        return choose_finalists(rows, self.config, samples, self.config.finalists)
 
 
 def _optuna_study(config: StudyConfig, storage: "PatientStorage", identity: str) -> "optuna.Study":

@@ -57,7 +57,7 @@ class Sweep:
 
     prune: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.75)
     first_step: int = 4
-    stop_steps: int = 32
+    stop_steps: int = 8
 
     def __post_init__(self) -> None:
         levels = self.prune

@@ -22,7 +22,8 @@ __all__ = ["Task", "execute", "main"]
 
 Task = dict[str, Any]
 """A :class:`~snnlightning.study.jobs.Job` as a mapping, with ``ranking``: pairs (metric, sign), most important first, sign -1
-where higher is better; and ``profiles``: the chips on which objectives are measured."""
+where higher is better; ``profiles``: the chips on which objectives are measured; and ``root``, when its files go below a
+folder of the study's directory."""
 
 
 def execute(task: Task, directory: Path, send: Any) -> None:
@@ -40,8 +41,8 @@ def execute(task: Task, directory: Path, send: Any) -> None:
         send({"type": "failed", "order": order, "reason": reason})
 
     try:
-        job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles")})
-        result = run_trial(job, directory, task["ranking"], on_epoch, task["profiles"], told)
+        job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles", "root")})
+        result = run_trial(job, directory / task.get("root", "."), task["ranking"], on_epoch, task["profiles"], told)
     except (KeyboardInterrupt, BrokenPipeError, JobLostError):
         raise
     except Exception as error:

@@ -122,5 +122,6 @@ def test_a_sweep_that_cannot_be_is_refused(wrong: Any, message: str) -> None:
 def test_stop_steps_are_spread_evenly_up_to_the_end() -> None:
     assert Sweep(first_step=4, stop_steps=3).steps(20) == [4, 12, 20]
     assert Sweep(first_step=4).steps(6) == [4, 5, 6]
+    assert Sweep(first_step=4).steps(20) == [4, 6, 9, 11, 13, 15, 18, 20]
     assert Sweep(first_step=9).steps(6) == [6]
     assert SweptPoint(stop_step=12, prune=0.6, values={}).label == "s12_p60"

@@ -1,0 +1,108 @@
+"""What repeated trainings say of a front: intervals, who probably beats whom, what half of all searches attain."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snnlightning.errors import ShapeError
+from snnlightning.pareto import attainment
+from snnlightning.study import Study
+from snnlightning.study.files import read_json, read_yaml
+from snnlightning.study.finalists import choose_finalists
+from snnlightning.study.rows import TrialRow
+from snnlightning.study.truth import Interval, interval, probability_no_worse
+
+from .conftest import config, front
+
+
+def test_the_interval_is_students() -> None:
+    """By hand: mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776."""
+    found = interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert found.mean == 3.0
+    assert found.high - 3.0 == pytest.approx(2.776 * math.sqrt(2.5 / 5))
+    assert interval([0.7]).high == math.inf, "one seed says nothing of the next"
+    many = interval([0.0, 1.0] * 500)
+    assert many.high - many.mean == pytest.approx(1.96 * many.standard_error)
+
+
+def test_who_beats_whom_is_a_matter_of_noise() -> None:
+    def known(error: float, ops: float, spread: float) -> dict[str, Interval]:
+        return {"error": Interval(error, 0, 0, spread), "ops": Interval(ops, 0, 0, spread)}
+
+    assert probability_no_worse(known(1, 1, 0.0), known(2, 2, 0.0)) == 1.0
+    assert probability_no_worse(known(2, 1, 0.0), known(1, 2, 0.0)) == 0.0
+    assert probability_no_worse(known(1, 1, 1.0), known(1, 1, 1.0)) == pytest.approx(0.25)
+    # One standard error of the difference apart in both: Phi(1)^2.
+    assert probability_no_worse(known(0, 0, 1 / math.sqrt(2)), known(1, 1, 1 / math.sqrt(2))) == pytest.approx(
+        0.8413447**2, abs=1e-6
+    )
+
+
+def test_attainment_surfaces_by_hand() -> None:
+    fronts = [[(1.0, 3.0), (2.0, 1.0)], [(1.0, 2.0)], [(3.0, 0.0)], []]
+    assert attainment(fronts, 0.25) == [(1.0, 2.0), (2.0, 1.0), (3.0, 0.0)]
+    assert attainment(fronts, 0.5) == [(1.0, 3.0), (2.0, 2.0), (3.0, 1.0)]
+    assert attainment(fronts, 0.75) == [(3.0, 2.0)]
+    assert attainment(fronts, 1.0) == []
+    with pytest.raises(ShapeError, match="two objectives"):
+        attainment([[(1.0, 2.0, 3.0)]], 0.5)
+    with pytest.raises(ShapeError, match="at least one"):
+        attainment([], 0.5)
+
+
+def row(number: int, accuracy: float, synops: float) -> TrialRow:
+    return TrialRow(
+        number=number,
+        state="complete",
+        reason="",
+        seconds=1.0,
+        epochs=1,
+        seed=0,
+        kind="trained",
+        parent=None,
+        charged=1.0,
+        values={"accuracy": accuracy, "synops": synops},
+        params={},
+    )
+
+
+def test_finalists_are_the_front_and_what_one_standard_error_keeps_from_it() -> None:
+    """sqrt(0.9 * 0.1 / 100) = 0.03: of two dominated trials, the one 0.02 behind could be luck, the one 0.05 behind not."""
+    rows = [row(0, 0.90, 100.0), row(1, 0.88, 110.0), row(2, 0.85, 120.0), row(3, 0.5, 50.0)]
+
+    def numbers(samples: int, limit: int) -> list[int]:
+        return [point.row.number for point in choose_finalists(rows, config(), samples, limit)]
+
+    assert numbers(100, 12) == [0, 3, 1]
+    assert numbers(100, 2) == [0, 3], "those of the front first"
+    assert numbers(0, 12) == [0, 3], "nobody knows how many samples there are"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["plain", "inherit"])
+def test_finalists_are_trained_anew_and_reported_beside_what_was_claimed(policy: str, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"name": policy, "sweep": {"prune": [0.0, 0.5], "stop_steps": 2}}
+    settings |= {"short_epochs": 1, "start": 0.5, "fresh": 0.0} if policy == "inherit" else {}
+    study = Study(config(policy=settings, trials=3, final_seeds=3, chance_margin=0.0), tmp_path / "study")
+    study.run(workers=0)
+    found = front(study.directory)
+    assert set(found["hypervolume"]) == {"validation", "test", "fresh"}
+    assert all(one["test"]["accuracy"]["low"] <= one["test"]["accuracy"]["mean"] for one in found["finalists"])
+    assert {(p["number"], str(p["sweep"])) for p in found["points"]} <= {
+        (f["number"], str(f["sweep"])) for f in found["finalists"] if f["on_front"]
+    }
+    number = found["finalists"][0]["number"]
+    trials = [read_yaml(study.directory / f"replays/{k}/trials/{number}/config.yaml") for k in range(3)]
+    seeds = {trial["seed"] for trial in trials} | {read_yaml(study.directory / f"trials/{number}/config.yaml")["seed"]}
+    assert len(seeds) == 4
+    before = {file: file.stat().st_mtime_ns for file in study.directory.glob("replays/*/trials/*/result.json")}
+    Study.open(study.directory).run(workers=0)
+    assert before == {file: file.stat().st_mtime_ns for file in before}, "what is done is not done again"
+    assert front(study.directory) == found
+    charged = sum(row.charged for row in study.rows())
+    assert charged == pytest.approx(sum(r["epochs"] for r in map(vars, study.rows())), abs=3.0), (
+        "replays are not charged"
+    )
+    assert read_json(study.directory / f"replays/0/trials/{number}/result.json")["epochs"] >= 1
