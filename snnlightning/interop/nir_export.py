@@ -41,9 +41,9 @@ def to_nir(net: nn.Module, *, dialect: str | Dialect = "nir", input_shape: Seque
     A layer ``L`` becomes ``L_w_in`` (``Linear``, or ``Affine`` with its bias) and the neurons ``L`` (``IF``, ``LIF``,
     ``CubaLIF``, ``I``, ``LI``, ``CubaLI``). A recurrent layer's ``L`` is a subgraph input -> lif -> output with the loop
     lif -> w_rec -> lif; in spytorch's ordering a ``Delay`` of one step comes before ``w_rec``. Weights, time constants and
-    biases are the ones in effect: masks, parametrisations and learned time constants are folded into numbers. Convolutions are ``Conv1d``
-    and ``Conv2d`` (in the loop, too), ``SumPool`` is ``SumPool2d``, ``Flatten`` is ``Flatten``, and delays per axon are a ``Delay`` before the
-    weights; an ``Unflatten`` in front is the shape of the input.
+    biases are the ones in effect: masks, parametrisations, weights on a chip's grid and learned time constants are folded
+    into numbers. Convolutions are ``Conv1d`` and ``Conv2d`` (in the loop, too), ``SumPool`` is ``SumPool2d``, ``Flatten`` is
+    ``Flatten``, and delays per axon are a ``Delay`` before the weights; an ``Unflatten`` in front is the shape of the input.
 
         r = g / (1 - exp(-dt / tau_mem)), w_in = 1 / (1 - exp(-dt / tau_syn)), r = 1 / dt for IF; v_leak = v_reset = 0
 
@@ -172,9 +172,29 @@ def _layer(nir: Any, layer: AbstractLayer, name: str, shape: Shape, reader: Dial
         seconds = layer.delays_in_steps().cpu().numpy() * reader.step(layer.neuron.dt_ms)
         made[f"{name}_delay"] = nir.Delay(delay=seconds, metadata=note(longest=layer.longest))
     maps = cast(Shape, layer.shape_after(shape))
-    made[f"{name}_w_in"] = _weights(nir, layer, reader, shape)
-    made[name] = _neurons(nir, layer, reader, maps)
+    w_in, w_rec, bias = _in_effect(layer)
+    made[f"{name}_w_in"] = _weights(nir, layer, w_in, bias, reader, shape)
+    made[name] = _neurons(nir, layer, w_rec, reader, maps)
     return made
+
+
+def _in_effect(layer: AbstractLayer) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Weights as evaluation uses them: on the grid of a chip where the layer runs at its precision."""
+    quantization = layer.quantization
+    if quantization is None:
+        return layer.w_in, layer.w_rec, layer.bias
+    for name in ("state_bits", "decay_bits"):
+        if (bits := getattr(quantization, name)) is not None:
+            raise ConfigurationError(
+                f"it runs with {name}={bits}, and NIR has no field for rounded states and decays; export it in float "
+                "(layer.set_quantization(None)), or with rounded weights alone (Quantization(weight_bits=...))."
+            )
+    training = layer.training
+    try:
+        effective = layer.eval().effective()
+    finally:
+        layer.train(training)
+    return effective.w_in, effective.w_rec, effective.bias
 
 
 def _network_of(net: nn.Module) -> SpikingNetwork:
@@ -193,9 +213,9 @@ def _network_of(net: nn.Module) -> SpikingNetwork:
     return found
 
 
-def _weights(nir: Any, layer: AbstractLayer, reader: Dialect, shape: Shape) -> Any:
-    weight = _array("w_in", layer.w_in)
-    bias = None if layer.bias is None else _array("bias", layer.bias)
+def _weights(nir: Any, layer: AbstractLayer, w_in: Tensor, given: Tensor | None, reader: Dialect, shape: Shape) -> Any:
+    weight = _array("w_in", w_in)
+    bias = None if given is None else _array("bias", given)
     if isinstance(layer, ConvolutionalLayer):
         return conv_node(nir, weight, bias, layer.slide, shape[1:])
     if bias is not None:
@@ -210,13 +230,13 @@ def _linear(nir: Any, weight: Any, reader: Dialect) -> Any:
     return nir.Linear(weight=weight)
 
 
-def _neurons(nir: Any, layer: AbstractLayer, reader: Dialect, maps: Shape) -> Any:
+def _neurons(nir: Any, layer: AbstractLayer, given: Tensor | None, reader: Dialect, maps: Shape) -> Any:
     neurons = _neuron_node(nir, layer, reader, maps)
-    if layer.w_rec is None:
+    if given is None:
         return neurons
-    w_rec = _array("w_rec", layer.w_rec)
+    w_rec = _array("w_rec", given)
     loop = (
-        conv_node(nir, w_rec, None, RecurrentConvolution(layer.w_rec, maps[1:]).slide, maps[1:])
+        conv_node(nir, w_rec, None, RecurrentConvolution(given, maps[1:]).slide, maps[1:])
         if isinstance(layer, ConvolutionalLayer)
         else _linear(nir, w_rec, reader)
     )

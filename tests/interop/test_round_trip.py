@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from snnlightning.errors import ConfigurationError
 from snnlightning.interop import DIALECTS, from_nir, read_nir, to_nir, write_nir
-from snnlightning.layers import SpikingLayer, SpikingNetwork
+from snnlightning.layers import Quantization, SpikingLayer, SpikingNetwork
 from snnlightning.naming import available
 from snnlightning.neurons import IF, LI, LIF, AbstractNeuron, CubaLI, CubaLIF
 from snnlightning.readouts import LastStep, MaxOverTime, SpikeCount
@@ -377,3 +377,29 @@ def test_a_refractory_period_is_refused_because_nir_has_no_field_for_it():
         ConfigurationError, match=r"layer 'readout' \(LIF\): NIR 1.0 has no field for a refractory period"
     ):
         to_nir(SpikingNetwork([hidden], SpikeCount()))
+
+
+@pytest.mark.parametrize("quantize", ["aware", "after"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_weights_on_a_chips_grid_are_the_ones_exported(per_channel, quantize):
+    net = network(LIF(), recurrent=True, bias=True)
+    for layer in net.layers:
+        layer.set_quantization(Quantization(weight_bits=3, per_channel=per_channel), quantize)
+    graph = to_nir(net.train())
+    assert net.layers[0].training
+    again, x = from_nir(graph), inputs()
+    assert not torch.equal(again.layers[0].w_in, net.layers[0].w_in)
+    for mine, expected in zip(spikes_of(again, x), spikes_of(net.eval(), x), strict=True):
+        assert torch.equal(mine, expected)
+        assert expected.sum() > 0
+
+
+@pytest.mark.parametrize("widths", [{"state_bits": 16}, {"decay_bits": 12}])
+def test_rounded_states_and_decays_are_refused_because_nir_has_no_field_for_them(widths):
+    net = network(LIF())
+    net.layers[0].set_quantization(Quantization(**widths))
+    (name,) = widths
+    with pytest.raises(
+        ConfigurationError, match=rf"layer 'hidden_0' \(LIF\): it runs with {name}={widths[name]}, and NIR"
+    ):
+        to_nir(net)
