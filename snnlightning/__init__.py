@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from .metrics import Footprint, NeuroBenchSynOps, SynOps, footprint
     from .neurons import ALIF, IF, LI, LIF, AdLIF, CubaLI, CubaLIF
-    from .readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
+    from .readouts import FirstSpike, LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
     from .regularizers import (
         Heterosynaptic,
         LowerBound,
@@ -106,7 +106,14 @@ _HOMES = {
     ),
     "metrics": ("Footprint", "NeuroBenchSynOps", "SynOps", "footprint"),
     "neurons": ("ALIF", "IF", "LI", "LIF", "AdLIF", "CubaLI", "CubaLIF"),
-    "readouts": ("LastStep", "MaxOverTime", "MeanOverTime", "SpikeCount", "SumOfSoftmax"),
+    "readouts": (
+        "FirstSpike",
+        "LastStep",
+        "MaxOverTime",
+        "MeanOverTime",
+        "SpikeCount",
+        "SumOfSoftmax",
+    ),
     "regularizers": (
         "Heterosynaptic",
         "LowerBound",
@@ -188,6 +195,7 @@ __all__ = [
     "EnergyLogger",
     "Events",
     "Exponential",
+    "FirstSpike",
     "Flatten",
     "Footprint",
     "Gaussian",
@@ -218,9 +226,9 @@ __all__ = [
     "QuietBurst",
     "RandmanDataModule",
     "Rate",
-    "Residual",
     "RateDivergence",
     "RateUpperBound",
+    "Residual",
     "S2NN",
     "Sigmoid",
     "SignLog",

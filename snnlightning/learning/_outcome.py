@@ -19,10 +19,12 @@ class Objective:
     Args:
         loss: (logits [B, C], target) -> scalar.
         penalty: records of all layers -> scalar, or None where nothing is penalised.
+        of_trains: (output of the last layer [B, T, C], target) -> scalar, in the place of ``loss``; only backpropagation knows it.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
     penalty: Callable[[Sequence[LayerRecord]], Tensor | None] = lambda records: None
+    of_trains: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class Outcome(NamedTuple):

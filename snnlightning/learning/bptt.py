@@ -35,5 +35,9 @@ class BPTT(AbstractRule):
         update: Update | None = None,
     ) -> Outcome:
         out = network(x)
-        loss, penalty = objective.loss(out.logits, y), objective.penalty(out.records)
+        if objective.of_trains is None:
+            loss = objective.loss(out.logits, y)
+        else:
+            loss = objective.of_trains(out.records[-1].output, y)
+        penalty = objective.penalty(out.records)
         return Outcome(out, loss, penalty, loss if penalty is None else loss + penalty)

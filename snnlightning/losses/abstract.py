@@ -1,11 +1,11 @@
-"""What every loss is: logits and classes to a number; lower is better."""
+"""What every loss is: logits, or the trains of the last layer, and classes to a number; lower is better."""
 
 import abc
 import dataclasses
 
 from torch import Tensor
 
-__all__ = ["AbstractLoss"]
+__all__ = ["AbstractLoss", "AbstractTrainLoss"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,3 +15,12 @@ class AbstractLoss(abc.ABC):
     @abc.abstractmethod
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits [B, C], target [B] class numbers -> scalar."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AbstractTrainLoss(abc.ABC):
+    """(output [B, T, C] of the last layer, target) -> scalar, a mean over the batch; for a last layer that spikes."""
+
+    @abc.abstractmethod
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """output [B, T, C]; target [B] class numbers -> scalar."""

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -13,6 +14,9 @@ __all__ = ["AbstractReadout"]
 @dataclasses.dataclass(frozen=True)
 class AbstractReadout(abc.ABC):
     """y [B, T, C] -> logits [B, C]."""
+
+    reads_spikes: ClassVar[bool] = False
+    """Whether it is made for a last layer that spikes; the others read potentials."""
 
     def __call__(self, y: Tensor) -> Tensor:
         """Reduce the time axis.

@@ -1,6 +1,7 @@
 """SpikeCount: how often each output neuron spiked."""
 
 import dataclasses
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ class SpikeCount(AbstractReadout):
         >>> SpikeCount()(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]))
         tensor([[2., 1.]])
     """
+
+    reads_spikes: ClassVar[bool] = True
 
     def reduce(self, y: Tensor) -> Tensor:
         return y.sum(dim=1)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 from .. import distributions, firing, initializers, losses, neurons, readouts, recipes, regularizers, surrogates
@@ -237,14 +238,33 @@ def build_firing(
     return cast(AbstractFiring, build(cls, arguments))
 
 
-def build_readout(name: str) -> AbstractReadout:
-    """A readout by name."""
-    return cast(AbstractReadout, named("readout", readouts, name)())
+def build_readout(readout: str | Mapping[str, Any]) -> AbstractReadout:
+    """A readout by name, or by a mapping with ``readout`` and its arguments.
+
+    Example:
+        >>> build_readout({"readout": "first_spike", "tau_steps": 2.0})
+        FirstSpike(tau_steps=2.0)
+    """
+    return cast(AbstractReadout, _thing("readout", readouts, readout))
 
 
-def build_loss(name: str) -> Loss:
-    """A loss by name."""
-    return cast(Loss, named("loss", losses, name)())
+def build_loss(loss: str | Mapping[str, Any]) -> Loss:
+    """A loss by name, or by a mapping with ``loss`` and its arguments.
+
+    Example:
+        >>> build_loss({"loss": "class_rate", "true": 0.5})
+        ClassRate(true=0.5, false=0.03)
+    """
+    return cast(Loss, _thing("loss", losses, loss))
+
+
+def _thing(kind: str, folder: ModuleType, given: str | Mapping[str, Any]) -> object:
+    if isinstance(given, str):
+        return named(kind, folder, given)()
+    arguments = dict(given)
+    if kind not in arguments:
+        raise ConfigurationError(f"{kind} is {arguments}; a mapping names it under the key {kind!r}.")
+    return build(named(kind, folder, arguments.pop(kind)), arguments)
 
 
 def build_regularizers(parameters: Mapping[str, Mapping[str, Any]]) -> list[AbstractRegularizer]:

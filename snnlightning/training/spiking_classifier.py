@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from ..errors import ConfigurationError
 from ..layers import SpikingLayer, SpikingNetwork
-from ..readouts import SpikeCount
+from ..losses import AbstractTrainLoss
 from .building import (
     Starts,
     build_constant,
@@ -58,10 +58,11 @@ class SpikingClassifier(SpikingModule):
         surrogate_width: half width at half maximum in units of v; comparable between families.
         firing: ``step``; or what stands in its place, of :mod:`snnlightning.firing`, by name or as a mapping such as
             ``{"firing": "sigmoid_escape", "width": 0.2, "gradient": "surrogate"}`` (``expected`` without).
-        readout: file or class name in :mod:`snnlightning.readouts`. ``spike_count`` makes the last layer spike; all
-            others read the potential of a leaky integrator.
+        readout: file or class name in :mod:`snnlightning.readouts`, or a mapping with ``readout`` and its arguments.
+            ``spike_count`` and ``first_spike`` make the last layer spike; the others read the potential of a leaky integrator.
         tau_out_ms: membrane time constant of the readout layer in ms; ``tau_mem_ms`` of the hidden layers when None.
-        loss: ``cross_entropy`` or ``mean_squared_error``.
+        loss: file or class name in :mod:`snnlightning.losses`, or a mapping with ``loss`` and its arguments, such as
+            ``{"loss": "van_rossum", "tau_ms": 20.0}``. Those on spike trains need a readout of spikes.
         regularizers: penalties by name with their arguments, such as ``{"population_upper_bound": {"strength": 0.06}}``;
             a strength of 0 switches one off.
         recipe: a published set-up of :mod:`snnlightning.recipes`, by name or as a mapping such as ``{"recipe": "stork",
@@ -118,9 +119,9 @@ class SpikingClassifier(SpikingModule):
         surrogate_height: float = 1.0,
         surrogate_width: float = 0.1,
         firing: str | dict[str, Any] = "step",
-        readout: str = "max_over_time",
+        readout: str | dict[str, Any] = "max_over_time",
         tau_out_ms: float | None = None,
-        loss: str = "cross_entropy",
+        loss: str | dict[str, Any] = "cross_entropy",
         regularizers: dict[str, dict[str, Any]] | None = None,
         recipe: str | dict[str, Any] | None = None,
         initializer: str | dict[str, Any] | None = None,
@@ -157,10 +158,15 @@ class SpikingClassifier(SpikingModule):
             hidden = published.neuron(dt_ms, **{"detach_reset": detach_reset, **changes})
         step = build_firing(firing, build_surrogate(surrogate, surrogate_height, surrogate_width), dt_ms)
         read = build_readout(readout)
-        counted = isinstance(read, SpikeCount)
+        counted = read.reads_spikes
         if counted and tau_out_ms is not None:
             raise ConfigurationError(
-                "tau_out_ms belongs to a leaky readout, and readout='spike_count' reads spiking neurons; drop one of them."
+                f"tau_out_ms belongs to a leaky readout, and readout={readout!r} reads spiking neurons; drop one of them."
+            )
+        wanted = build_loss(loss)
+        if isinstance(wanted, AbstractTrainLoss) and not counted:
+            raise ConfigurationError(
+                f"loss={loss!r} compares spike trains, and readout={readout!r} reads potentials; use readout='spike_count'."
             )
         output = hidden if counted else build_integrator(hidden, tau_out_ms)
         start = (
@@ -197,7 +203,7 @@ class SpikingClassifier(SpikingModule):
         super().__init__(
             SpikingNetwork([*layers, last], read),
             num_classes=num_classes,
-            loss=build_loss(loss),
+            loss=wanted,
             regularizers=build_regularizers(regularizers or {}),
             learning_rate=learning_rate,
             weight_decay=weight_decay,

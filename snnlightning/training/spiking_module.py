@@ -21,7 +21,7 @@ from ..layers import AbstractLayer, AbstractStage, Quantization
 from ..layers import quantize as quantize_network
 from ..learning import BPTT, AbstractRule
 from ..learning._outcome import Objective
-from ..losses import AbstractLoss, CrossEntropy
+from ..losses import AbstractLoss, AbstractTrainLoss, CrossEntropy
 from ..metrics import Footprint, SynOps, SynOpsCounts, footprint
 from ..regularizers import AbstractRegularizer
 from ..regularizers._operations import operations
@@ -35,7 +35,7 @@ from .synops_target import SynOpsTarget, build_synops_target
 
 __all__ = ["SpikingModule"]
 
-Loss = AbstractLoss | Callable[[Tensor, Tensor], Tensor]
+Loss = AbstractLoss | AbstractTrainLoss | Callable[[Tensor, Tensor], Tensor]
 Stage = Literal["train", "val", "test"]
 
 _UNDECAYED = ("log_", "logit_", "position")
@@ -66,7 +66,8 @@ class SpikingModule(L.LightningModule):
     Args:
         network: x [B, T, N] -> ``NetworkOutput``, such as :class:`snnlightning.layers.SpikingNetwork`.
         num_classes: C >= 2.
-        loss: (logits [B, C], target [B]) -> scalar; cross-entropy when None.
+        loss: (logits [B, C], target [B]) -> scalar; cross-entropy when None. An ``AbstractTrainLoss`` gets the output of the last
+            layer over time instead of the logits (with ``bptt`` only).
         regularizers: penalties on the spikes of the hidden layers (all spiking layers but the last layer).
         learning_rate: of Adam, > 0.
         weight_decay: of Adam, >= 0; not applied to learned time constants and delays.
@@ -129,6 +130,11 @@ class SpikingModule(L.LightningModule):
         self.automatic_optimization = not self.rule.updates_within_sequence
         self.num_classes = num_classes
         self.loss = loss or CrossEntropy()
+        if self._of_trains is not None and not isinstance(self.rule, BPTT):
+            raise ConfigurationError(
+                f"{type(self.loss).__name__} reads spike trains, which {type(self.rule).__name__} does not hand out; use "
+                "learning='bptt', or a loss on logits."
+            )
         self.regularizers = tuple(regularizers)
         self.synops_target = build_synops_target(synops_target)
         self._reads_potentials = _need_potentials(self.regularizers, self.synops_target, self.rule)
@@ -174,7 +180,7 @@ class SpikingModule(L.LightningModule):
         x, y = batch
         # Backpropagation needs nothing but the answer, so a subclass may answer in its own forward.
         network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(self._looked_at(x)))
-        objective = Objective(self._criterion, self.penalty)
+        objective = Objective(self._criterion, self.penalty, self._of_trains)
         update = None if self.automatic_optimization else self._update
         outcome = self.rule.step(cast(Any, network), self.feedback, cast(Tensor, x), y, objective, update)
         lost = _nan_if_lost(outcome.out.records)
@@ -331,8 +337,17 @@ class SpikingModule(L.LightningModule):
     def _evaluate(self, batch: Sample, stage: Stage, batch_idx: int) -> NetworkOutput:
         x, y = batch
         out: NetworkOutput = self(x)
-        self._track_answer(stage, batch_idx, out, self._criterion(out.logits, y) + _nan_if_lost(out.records), y)
+        self._track_answer(stage, batch_idx, out, self._loss_of(out, y) + _nan_if_lost(out.records), y)
         return out
+
+    @property
+    def _of_trains(self) -> AbstractTrainLoss | None:
+        return self.loss if isinstance(self.loss, AbstractTrainLoss) else None
+
+    def _loss_of(self, out: NetworkOutput, y: Tensor) -> Tensor:
+        if self._of_trains is None:
+            return self._criterion(out.logits, y)
+        return self._of_trains(out.records[-1].output, y)
 
     def _criterion(self, logits: Tensor, y: Tensor) -> Tensor:
         if logits.shape[-1] != self.num_classes:
