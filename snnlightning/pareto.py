@@ -30,6 +30,9 @@ def non_dominated(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> ND
     points = _table(values)
     valid: NDArray[np.bool_] = np.logical_not(np.isnan(points).any(axis=1))
     front = valid.copy()
+    if points.ndim == 2 and points.shape[1] == 2 and valid.any():
+        front[valid] = _staircase(points[valid])
+        return front
     for k in np.flatnonzero(valid):
         others = points[valid]
         no_worse = (others <= points[k]).all(axis=1)
@@ -130,6 +133,17 @@ def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], referen
         raise ShapeError(f"the reference point {list(reference)} is not finite.")
     points = points[(points < corner).all(axis=1) & np.isfinite(points).all(axis=1)] if points.size else points
     return _volume(points, corner)
+
+
+def _staircase(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """:func:`non_dominated` of two columns without NaN, by one sort: what is lower than all that lies to the left of it."""
+    order = np.lexsort((points[:, 1], points[:, 0]))
+    x, y = points[order].T
+    first = np.searchsorted(x, x, side="left")  # of those with the same x
+    to_the_left = np.concatenate(([np.inf], np.minimum.accumulate(y)))[first]
+    kept = np.empty(len(points), dtype=np.bool_)
+    kept[order] = (y == y[first]) & ((y < to_the_left) | (first == 0))
+    return kept
 
 
 def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:

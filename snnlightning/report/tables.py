@@ -12,7 +12,7 @@ from .files import Curve, State, Trial
 
 __all__ = ["read_metrics", "read_trials"]
 
-FIXED = ("number", "state", "reason", "seconds", "epochs", "seed", "kind", "parent", "charged")
+FIXED = ("number", "state", "reason", "seconds", "epochs", "seed", "kind", "parent", "charged", "replicate_of")
 STATES = ("complete", "infeasible", "failed")
 
 

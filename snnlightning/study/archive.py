@@ -111,9 +111,11 @@ class Archive:
         self._storage = study._storage
         self._ids: dict[int, int] = {}
         self._entries: dict[int, Entry] = {}
+        self._first: dict[str, int] = {}
         for trial in study.get_trials(deepcopy=False):
             entry = _read(trial)
             self._ids[entry.number], self._entries[entry.number] = trial._trial_id, entry
+            self._remember(entry)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -133,6 +135,12 @@ class Archive:
     def next_order(self) -> int:
         """Place of the next decision."""
         return 1 + max((entry.job.order for entry in self), default=-1)
+
+    def replicate_of(self, entry: Entry) -> int | None:
+        """The first trial that was trained from scratch with the same parameters, when this is another one (of another
+        seed)."""
+        first = self._first.get(_key(entry))
+        return None if entry.kind != "trained" or first == entry.number else first
 
     def lineage(self, entry: Entry) -> tuple[int, ...]:
         """The trials whose weights an entry has inherited, first to last."""
@@ -169,6 +177,7 @@ class Archive:
                 f"the storage handed out trial {number} where {entry.number} was due; is something else writing to it?"
             )
         self._ids[number], self._entries[number] = identity, entry
+        self._remember(entry)
 
     def update(self, entry: Entry) -> None:
         """The next step of a trial: another job, a result, its end."""
@@ -195,11 +204,19 @@ class Archive:
         """Mark what is open as waiting for the next run."""
         self._mark("RUNNING", "WAITING")
 
+    def _remember(self, entry: Entry) -> None:
+        if entry.kind == "trained":
+            self._first.setdefault(_key(entry), entry.number)
+
     def _mark(self, old: str, new: str) -> None:
         import optuna
 
         for trial in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState[old],)):
             self._storage.set_trial_state_values(trial._trial_id, optuna.trial.TrialState[new])
+
+
+def _key(entry: Entry) -> str:
+    return json.dumps(entry.drawn, sort_keys=True)
 
 
 def _read(trial: "optuna.trial.FrozenTrial") -> Entry:

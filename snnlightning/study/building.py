@@ -1,5 +1,6 @@
 """From class_path and init_args to objects: the same rules as on the command line, with errors in one sentence."""
 
+import functools
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -60,10 +61,19 @@ def build(part: str, component: Mapping[str, Any]) -> Any:
     import jsonargparse
 
     cls = resolve_class(part, component["class_path"])
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, part)
+    parser = _parser(part, cls)
     try:
         parsed = parser.parse_object({part: dict(component.get("init_args", {}))})
     except jsonargparse.ArgumentError as error:
         raise ConfigurationError(f"{part} ({cls.__name__}): {' '.join(str(error).split())}") from None
     return parser.instantiate(parsed)[part]
+
+
+@functools.lru_cache(maxsize=16)
+def _parser(part: str, cls: type) -> Any:
+    """Reading the signature and the docstring of a class takes as long as an epoch of a small network; it is done once."""
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, part)
+    return parser

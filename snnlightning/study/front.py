@@ -68,7 +68,7 @@ def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow])
     """The front with what is known of its points on the test set (``test.json``, written at the study's end).
 
     ``sweep`` says where a swept network was stopped and pruned; ``lineage`` whose weights a network has inherited, first to
-    last; ``epochs`` how many it has had, with those of its ancestors.
+    last; ``replicates`` are the other trials of the same parameters, with other seeds; ``epochs`` how many it has had, with those of its ancestors.
     """
     points: list[dict[str, Any]] = []
     by_number = {row.number: row for row in rows}
@@ -84,6 +84,11 @@ def make_front(config: "StudyConfig", directory: Path, rows: Sequence[TrialRow])
                 "checkpoint": str(checkpoint.relative_to(directory)) if checkpoint.exists() else None,
                 "kind": point.kind,
                 "sweep": sweep_of(point),
+                "replicates": [
+                    {"number": other.number, "values": other.values}
+                    for other in rows
+                    if other is not row and other.values and other.origin == row.origin
+                ],
                 "lineage": list(row.lineage),
                 "epochs": sum(by_number[number].epochs for number in (*row.lineage, row.number)),
             }

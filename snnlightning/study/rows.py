@@ -21,7 +21,8 @@ class TrialRow:
     ``values`` are the objectives on the validation set, empty when it failed; ``reason`` says why it failed or which bound it
     misses; ``params`` are the values of the space's parameters, without those that do not exist in this trial (what edits
     made of them, when ``kind`` is ``inherited``); ``charged`` is what it cost of the budget, in epochs; ``swept`` are the
-    networks that are this one stopped or pruned; ``lineage`` are the trials whose weights it got, first to last.
+    networks that are this one stopped or pruned; ``lineage`` are the trials whose weights it got, first to last; ``replicate_of`` is the first trial
+    with the same parameters: this one is another seed of it.
     """
 
     number: int
@@ -37,6 +38,12 @@ class TrialRow:
     params: dict[str, Any]
     swept: tuple[SweptPoint, ...] = ()
     lineage: tuple[int, ...] = ()
+    replicate_of: int | None = None
+
+    @property
+    def origin(self) -> int:
+        """The first trial of these parameters: itself, unless it is a replicate."""
+        return self.number if self.replicate_of is None else self.replicate_of
 
     def as_dict(self) -> dict[str, Any]:
         """Flat, as a row of a table."""
@@ -50,6 +57,7 @@ class TrialRow:
             "kind": self.kind,
             "parent": self.parent,
             "charged": round(self.charged, 3),
+            "replicate_of": self.replicate_of,
             **self.values,
             **self.params,
         }
@@ -119,4 +127,5 @@ def row_of(entry: Entry, archive: Archive) -> TrialRow:
         params=entry.drawn if entry.kind == "trained" else Space.read(entry.job.config, entry.drawn),
         swept=last.swept,
         lineage=archive.lineage(entry),
+        replicate_of=archive.replicate_of(entry),
     )
