@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 # One process per core with one thread each: networks of this size gain nothing from more threads.
 TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: study test test-slow published lint format clean
+.PHONY: study test test-slow test-faults published lint format clean
 
 study: $(VENV)/.study
 	$(BIN)/snnlightning study run configs/studies/digits.yaml
 
 test: $(VENV)/.dev lint
-	$(TESTS) -m "not slow"
+	$(TESTS) -m "not slow and not faults"
 
 test-slow: $(VENV)/.dev
 	$(TESTS) -m slow
@@ -22,6 +22,11 @@ test-slow: $(VENV)/.dev
 # What papers and tutorials say, trained again: about an hour on 2 idle cores; writes docs/published.md. DATA holds the data sets.
 published: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.published $(if $(DATA),--data $(DATA))
+
+# Real kills of real processes, with a PostgreSQL and a SLURM of the tests' own (installed where they can be): ten minutes.
+test-faults: $(VENV)/.dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,postgres,grpc,slurm]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults tests/faults
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -213,6 +213,8 @@ def _status(options: argparse.Namespace) -> int:
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
     console.print(progress_line(study.config, rows, front))
+    if workers := study.workers():
+        console.print(f"workers    {', '.join(workers)}")
     return 0
 
 

@@ -8,6 +8,7 @@ Optuna's heartbeats run inside ``optimize`` only, and some storages have none; a
 an attribute. Who watches compares beats on its own clock, so clocks of different machines are never compared.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -34,6 +35,9 @@ _TASK, _KEY, _ATTEMPT, _WORKER, _BEAT, _SAID, _OUTCOME = (
     "outcome",
 )
 
+_KEPT = 16
+"""Messages that wait to be read. They show how a training goes, and a database may hold no more than 64 kB in a cell."""
+
 
 def key_of(task: Mapping[str, Any]) -> str:
     """What tells one job from another: a hash of all that it says."""
@@ -51,7 +55,8 @@ class Ticket:
         state: ``waiting``, ``running``, ``done`` (``outcome`` is there) or ``lost``.
         worker: who claimed it; empty while nobody has.
         beat: counted up by the worker while it lives.
-        said: what its present worker said so far, but for the end.
+        said: the latest of what its present worker said, but for the end.
+        spoken: how many messages that were in all.
         outcome: the message that ended the job.
     """
 
@@ -62,6 +67,7 @@ class Ticket:
     worker: str
     beat: int
     said: tuple[dict[str, Any], ...]
+    spoken: int
     outcome: dict[str, Any] | None
 
 
@@ -119,12 +125,25 @@ class JobQueue:
         )
         identity = self.storage.create_new_trial(self._study, trial)
         return Ticket(
-            identity=identity, key=key, attempt=attempt, state="waiting", worker="", beat=0, said=(), outcome=None
+            identity=identity,
+            key=key,
+            attempt=attempt,
+            state="waiting",
+            worker="",
+            beat=0,
+            said=(),
+            spoken=0,
+            outcome=None,
         )
 
     def tickets(self) -> list[Ticket]:
         """All attempts at all jobs, in the order in which they were put up."""
         return [_ticket(trial) for trial in self.storage.get_all_trials(self._study, deepcopy=False)]
+
+    def at_work(self) -> list[tuple[str, dict[str, Any]]]:
+        """Who works now, and on what."""
+        running = self.storage.get_all_trials(self._study, deepcopy=False, states=(TrialState.RUNNING,))
+        return [(trial.user_attrs.get(_WORKER, ""), json.loads(trial.user_attrs[_TASK])) for trial in running]
 
     def look(self, identity: int) -> Ticket:
         """How an attempt stands."""
@@ -188,7 +207,8 @@ class Claim:
     def __init__(self, storage: PatientStorage, identity: int, task: dict[str, Any]) -> None:
         self._storage, self._identity, self.task = storage, identity, task
         self._beats = 0
-        self._said: list[dict[str, Any]] = []
+        self._said: collections.deque[dict[str, Any]] = collections.deque(maxlen=_KEPT)
+        self._spoken = 0
 
     def beat(self) -> None:
         """Say that the worker lives.
@@ -206,8 +226,9 @@ class Claim:
             JobLostError: the study has given the job to somebody else.
         """
         if message["type"] not in ("finished", "failed"):
+            self._spoken += 1
             self._said.append(dict(message))
-            self._write(_SAID, json.dumps(self._said))
+            self._write(_SAID, json.dumps({"spoken": self._spoken, "last": list(self._said)}))
             return
         self._write(_OUTCOME, json.dumps(dict(message)))
         self._end(TrialState.COMPLETE, [0.0])
@@ -231,6 +252,7 @@ class Claim:
 
 def _ticket(trial: "optuna.trial.FrozenTrial") -> Ticket:
     held = trial.user_attrs
+    said: dict[str, Any] = json.loads(held[_SAID]) if _SAID in held else {"spoken": 0, "last": []}
     return Ticket(
         identity=trial._trial_id,
         key=held[_KEY],
@@ -238,6 +260,7 @@ def _ticket(trial: "optuna.trial.FrozenTrial") -> Ticket:
         state=_STATES[trial.state],
         worker=held.get(_WORKER, ""),
         beat=held.get(_BEAT, 0),
-        said=tuple(json.loads(held.get(_SAID, "[]"))),
+        said=tuple(said["last"]),
+        spoken=said["spoken"],
         outcome=json.loads(held[_OUTCOME]) if _OUTCOME in held else None,
     )

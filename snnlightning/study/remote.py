@@ -140,11 +140,11 @@ class RemotePool(AbstractPool):
                 self._seen_workers.add(new.worker)
                 self._deaths_in_a_row = 0
                 self.told(f"worker {new.worker} has joined")
-            if len(new.said) < watched.heard:
+            if new.spoken < watched.heard:
                 watched.heard = 0  # another worker, that begins to speak
-            for message in new.said[watched.heard :]:
-                self._ready.append(message)
-            watched.heard = len(new.said)
+            if unheard := new.spoken - watched.heard:
+                self._ready.extend(new.said[-unheard:])
+            watched.heard = new.spoken
             if new.state == "done" or (new.outcome is not None and new.state == "lost"):
                 assert new.outcome is not None
                 del self._watched[identity]

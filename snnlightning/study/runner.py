@@ -24,6 +24,7 @@ from .front import Front, make_front, write_front
 from .interrupts import Interrupts
 from .jobs import Job, Result, SweptPoint
 from .pool import AbstractPool
+from .room import with_room
 from .rows import TrialRow, explain, judge, row_of, rows_of
 
 __all__ = ["Runner", "StudyObserver", "write_trials"]
@@ -104,12 +105,15 @@ class Runner:
                 for observer in self.observers:
                     observer.epoch(message["number"], message["epoch"], message["metrics"])
             case "note":
-                for observer in self.observers:
-                    observer.note(message["text"])
+                self._note(message["text"])
             case "finished" | "failed":
                 self._came[message["order"]] = message
             case kind:
                 raise AssertionError(f"no message is a {kind!r}")
+
+    def _note(self, text: str) -> None:
+        for observer in self.observers:
+            observer.note(text)
 
     def _submit(self, entry: Entry, pool: AbstractPool) -> None:
         job = entry.job
@@ -157,9 +161,13 @@ class Runner:
         if not known.finished:
             return
         rows = self.rows
-        write_trials(self.directory, self.config, rows)
         front = make_front(self.config, self.directory, rows)
-        write_front(self.directory, front)
+
+        def write() -> None:
+            write_trials(self.directory, self.config, rows)
+            write_front(self.directory, front)
+
+        with_room(write, self.directory, self._note)
         self._tidy({point["number"] for point in front["points"]})
         row = row_of(known, self.archive)
         for observer in self.observers:

@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
     from .patience import PatientStorage
 
-__all__ = ["lock", "open_storage", "remember"]
+__all__ = ["LOCK", "lock", "open_storage", "recall", "remember"]
+
+LOCK = "study.lock"
 
 
-def remember(directory: Path, url: str | None) -> tuple[str | None, str]:
+def recall(directory: Path, url: str | None) -> tuple[str | None, str]:
     """Which database a directory's study lives in, and the identity that ties the two together (``DIR/storage.json``).
 
-    The file is made when there is none. A password is not written down: then the URL has to be given again each time.
+    Nothing is written; :func:`remember` does that, once the database has been opened.
 
     Args:
         directory: of the study; it exists.
         url: as given by the user; None: as remembered, else SQLite in the directory.
 
     Returns:
-        The URL (None: in the directory) and the identity.
+        The URL (None: in the directory) and the identity, a new one when there is no such file.
 
     Raises:
         StudyError: the study lives somewhere else, or in a database whose password is not known.
@@ -36,9 +38,7 @@ def remember(directory: Path, url: str | None) -> tuple[str | None, str]:
     file = directory / "storage.json"
     shown = None if url is None else _without_password(url)
     if not file.exists():
-        content = {"url": shown, "identity": uuid.uuid4().hex}
-        write_json(file, content)
-        return url, str(content["identity"])
+        return url, uuid.uuid4().hex
     held = read_json(file)
     if url is None and held["url"] is not None and "***" in held["url"]:
         raise StudyError(f"the study in {directory} lives in {held['url']}; give --storage with its password.")
@@ -48,6 +48,13 @@ def remember(directory: Path, url: str | None) -> tuple[str | None, str]:
             f"the study in {directory} lives in {where}, not in {shown}; leave --storage out, or choose another --dir."
         )
     return url if url is not None else held["url"], str(held["identity"])
+
+
+def remember(directory: Path, url: str | None, identity: str) -> None:
+    """Write down what :func:`recall` reads, when it is not. A password is left out: then the URL has to be given each time."""
+    file = directory / "storage.json"
+    if not file.exists():
+        write_json(file, {"url": None if url is None else _without_password(url), "identity": identity})
 
 
 def open_storage(
@@ -148,7 +155,7 @@ def lock(directory: Path) -> Iterator[None]:
     except ImportError:  # no such lock on this system; SQLite still guards the trials themselves
         yield
         return
-    with (directory / "study.lock").open("a+", encoding="utf-8") as file:
+    with (directory / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

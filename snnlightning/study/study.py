@@ -21,9 +21,10 @@ from .front import Front, FrontPoint, front_points, make_front, write_front
 from .interrupts import Interrupts
 from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .probing import probe
+from .room import with_room
 from .rows import TrialRow, rows_of
 from .runner import Runner, StudyObserver
-from .storage import lock, open_storage, remember
+from .storage import LOCK, lock, open_storage, recall, remember
 from .sweep import materialise
 from .trial import data_module
 from .versions import usable_cores, versions
@@ -117,7 +118,7 @@ class Study:
             interrupted: KeyboardInterrupt | None = None
             with self._storage(told) as (storage, identity), self._archive(storage, identity, mine=True) as archive:
                 runner = Runner(self.config, self.directory, archive, chance, observers)
-                self._write_identity()
+                with_room(self._write_identity, self.directory, told)
                 for observer in observers:
                     observer.started(self.config.raw, self.directory, [row.as_dict() for row in runner.rows])
                 pool: AbstractPool
@@ -138,7 +139,7 @@ class Study:
             front = make_front(self.config, self.directory, rows)
             if self.config.final_seeds:
                 report_fresh(front, self._finalists(rows), self.config, self.directory)
-            write_front(self.directory, front)
+            with_room(lambda: write_front(self.directory, front), self.directory, told)
             for observer in observers:
                 observer.ended(front)
             if interrupted is not None:
@@ -155,12 +156,26 @@ class Study:
         ):
             return rows_of(archive)
 
+    def workers(self) -> list[str]:
+        """Who works on it now, and on which trial; of a study that runs with ``remote``. Empty when nobody does."""
+        from .queue import JobQueue
+
+        if not (self.directory / "storage.json").exists():
+            return []
+        with self._storage(lambda sentence: None) as (storage, _):
+            try:
+                queue = JobQueue(storage, self.config.name)
+            except StudyError:
+                return []
+            return [f"{worker} (trial {task['number']})" for worker, task in queue.at_work()]
+
     @contextlib.contextmanager
     def _storage(self, told: Callable[[str], None]) -> Iterator[tuple["PatientStorage", str]]:
         """The storage, and the mark that ties the study in it to this directory."""
-        url, identity = remember(self.directory, self.storage_url)
+        url, identity = recall(self.directory, self.storage_url)
         storage = open_storage(self.directory, url, told)
         try:
+            remember(self.directory, url, identity)
             yield storage, identity
         finally:
             storage.close()
@@ -211,7 +226,7 @@ class Study:
                     f"{self.directory} holds a study made with another configuration: {difference}. "
                     "Choose another --dir, or use the configuration that the directory holds (study.yaml)."
                 )
-        elif self.directory.exists() and any(self.directory.iterdir()):
+        elif self.directory.exists() and any(path.name != LOCK for path in self.directory.iterdir()):
             raise StudyError(f"{self.directory} is not empty and holds no study; choose another --dir.")
 
     def _write_identity(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from ..errors import SnnLightningError
 from ..training import EnergyLogger, SpikingModule
@@ -217,7 +218,7 @@ def run_trial(
     finally:
         columns = dict.fromkeys(key for row in recorder.rows for key in row)
         if recorder.rows:
-            write_csv(folder / "metrics.csv", columns, recorder.rows)
+            with_room(lambda: write_csv(folder / "metrics.csv", columns, recorder.rows), folder, told)
     if recorder.best is None:
         raise TrialError("no epoch was trained and validated; check trainer.max_epochs and check_val_every_n_epoch")
     if job.keep_state:
@@ -290,6 +291,7 @@ def quiet_trainer(**arguments: Any) -> L.Trainer:
             "enable_model_summary": False,
             "num_sanity_val_steps": 0,
             "devices": 1,
+            "plugins": [LightningEnvironment()],  # a worker under SLURM is no part of a job of Lightning's
             **arguments,
         }
     )

@@ -191,6 +191,21 @@ def test_a_worker_of_a_study_that_hands_out_no_jobs_says_so(tmp_path: Path) -> N
         serve_directory(tmp_path / "s")
 
 
+def test_status_says_who_works_on_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = Study(config(trials=1), tmp_path / "s")
+    study.run(workers=0)
+    assert study.workers() == []
+    storage = open_storage(tmp_path / "s")
+    queue = JobQueue(storage, "tiny", create=True)
+    queue.publish({"order": 7, "number": 4})
+    assert study.workers() == []
+    claim = queue.claim("far-away:12")
+    assert claim is not None
+    assert main(["study", "status", str(tmp_path / "s")]) == 0
+    assert "workers    far-away:12 (trial 4)" in capsys.readouterr().out
+    storage.close()
+
+
 @pytest.mark.slow
 def test_a_directory_of_another_study_is_refused_by_a_worker(tmp_path: Path) -> None:
     for name in ("a", "b"):

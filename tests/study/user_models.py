@@ -19,6 +19,8 @@ class Troubled(SpikingClassifier):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         hidden, readout = self.network.layers
+        if self.trouble == "memory":
+            torch.empty(2**50)
         if self.trouble == "raises":
             raise RuntimeError("the cat sat on the\nkeyboard <b>")
         if self.trouble == "killed":
