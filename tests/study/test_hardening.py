@@ -12,8 +12,7 @@ import pytest
 from snnlightning.cli import main
 from snnlightning.errors import ConfigurationError, StudyError
 from snnlightning.study import Study
-from snnlightning.study.jobs import Job
-from snnlightning.study.worker import execute
+from snnlightning.study.trial import better_by
 
 from .conftest import config, front, outcomes, read_csv, states
 
@@ -74,22 +73,12 @@ def test_epochs_without_validation_are_not_judged(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "s" / "trials.csv")[0]["state"] in ("complete", "infeasible")
 
 
-def test_an_epoch_with_a_number_beats_one_with_nan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[bool] = []
-
-    def run_trial(job: Any, directory: Path, better: Callable[..., bool], *others: Any) -> None:
-        judged.append(better({"a": 1.0}, {"a": math.nan}))
-        judged.append(better({"a": math.nan}, {"a": 1.0}))
-        judged.append(better({"a": 2.0, "b": 1.0}, {"a": 2.0, "b": 3.0}))
-        judged.append(better({"a": 2.0}, {"a": 2.0}))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("snnlightning.study.trial.run_trial", run_trial)
-    job = Job(order=0, number=0, action="train", config={}, until_epoch=1)
-    task = {**job.as_dict(), "ranking": [("a", -1.0), ("b", 1.0)], "profiles": []}
-    with pytest.raises(KeyboardInterrupt):
-        execute(task, tmp_path, lambda message: None)
-    assert judged == [True, False, True, False]
+def test_an_epoch_with_a_number_beats_one_with_nan() -> None:
+    better = better_by([("a", -1.0), ("b", 1.0)])
+    assert better({"a": 1.0}, {"a": math.nan})
+    assert not better({"a": math.nan}, {"a": 1.0})
+    assert better({"a": 2.0, "b": 1.0}, {"a": 2.0, "b": 3.0})
+    assert not better({"a": 2.0}, {"a": 2.0})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A training that is cut off at the end of an epoch goes on there, and ends as if it had not been."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,7 @@ def job(**changes: Any) -> Job:
     return Job(**{"order": 0, "number": 0, "action": "train", "config": parts, "until_epoch": 4, **changes})
 
 
-def better(new: Mapping[str, float], old: Mapping[str, float]) -> bool:
-    return new["val_accuracy"] > old["val_accuracy"]
+RANKING = [("val_accuracy", -1.0)]
 
 
 def numbers(result: TrialResult) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def stop_after(epoch: int) -> Any:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrialResult]:
     directory = tmp_path_factory.mktemp("whole")
-    return directory, run_trial(job(), directory, better)
+    return directory, run_trial(job(), directory, RANKING)
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
@@ -61,10 +59,10 @@ def test_a_worker_that_was_asked_to_stop_leaves_a_training_that_another_one_ends
     epoch: int, whole: tuple[Path, TrialResult], tmp_path: Path
 ) -> None:
     with pytest.raises(StopAsked):
-        run_trial(job(), tmp_path, better, stop_after(epoch))
+        run_trial(job(), tmp_path, RANKING, stop_after(epoch))
     torch.rand(100)  # another process stands somewhere else in its random numbers
     trained: list[int] = []
-    result = run_trial(job(), tmp_path, better, lambda done, metrics: trained.append(done))
+    result = run_trial(job(), tmp_path, RANKING, lambda done, metrics: trained.append(done))
     assert trained == list(range(epoch + 1, 4))
     assert numbers(result) == numbers(whole[1])
     for name, value in weights(whole[0]).items():
@@ -96,9 +94,9 @@ def test_a_training_that_dies_goes_on_from_the_last_epoch_that_was_saved(
 
     monkeypatch.setattr("snnlightning.study.trial.Partial", Eager)
     with pytest.raises(RuntimeError, match="gone"):
-        run_trial(job(), tmp_path, better, die)
+        run_trial(job(), tmp_path, RANKING, die)
     trained: list[int] = []
-    result = run_trial(job(), tmp_path, better, lambda done, metrics: trained.append(done))
+    result = run_trial(job(), tmp_path, RANKING, lambda done, metrics: trained.append(done))
     assert trained == [2, 3]
     assert numbers(result) == numbers(whole[1])
 
@@ -108,12 +106,12 @@ def test_a_checkpoint_that_is_torn_or_of_another_job_is_not_taken_up(
     damage: str, whole: tuple[Path, TrialResult], tmp_path: Path
 ) -> None:
     with pytest.raises(StopAsked):
-        run_trial(job(order=1 if damage == "other" else 0), tmp_path, better, stop_after(1))
+        run_trial(job(order=1 if damage == "other" else 0), tmp_path, RANKING, stop_after(1))
     file = tmp_path / "trials/0/partial.ckpt"
     if damage == "torn":
         file.write_bytes(file.read_bytes()[:1000])
     trained: list[int] = []
-    result = run_trial(job(), tmp_path, better, lambda done, metrics: trained.append(done))
+    result = run_trial(job(), tmp_path, RANKING, lambda done, metrics: trained.append(done))
     assert trained == [0, 1, 2, 3]
     assert numbers(result) == numbers(whole[1])
     assert json.loads((tmp_path / "trials/0/result.json").read_text())["order"] == 0
