@@ -17,6 +17,7 @@ class IF(AbstractSpikingNeuron):
     The LIF with an infinite time constant; the state is (v,).
 
     Gradient: the step's is the surrogate's; the reset's is detached unless ``detach_reset=False``.
+    Source: Neftci, Mostafa & Zenke 2019, Fig. 2, without leak and synaptic current.
 
     Example:
         >>> IF(v_th=2.0).state_names

@@ -21,6 +21,8 @@ class LI(AbstractIntegrator):
         tau_mem_ms: time constant in ms, > 0; a number, or one per neuron; ``inf`` integrates without leak.
         ordering: ``seed`` or ``stork``, as for :class:`LIF`.
 
+    Source: Neftci, Mostafa & Zenke 2019, the readout of SpyTorch without its synaptic current.
+
     Example:
         >>> LI(tau_mem_ms=20.0).spiking
         False
