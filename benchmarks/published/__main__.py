@@ -14,7 +14,7 @@ from .claims import CLAIMS
 from .page import PAGE, PICTURE, page, picture, verdicts
 from .recipes import RECIPES
 from .results import Results
-from .running import run_all
+from .running import missing, run_all
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 QUICK = 20
@@ -36,10 +36,18 @@ def main() -> int:
 
     results = Results((), RECIPES) if options.quick else Results.read(RESULTS, RECIPES)
     chosen = [recipe for name, recipe in RECIPES.items() if any(fnmatch(name, pattern) for pattern in options.only)]
+    for recipe in list(chosen):
+        if lacking := missing(recipe.data, options.data):
+            print(
+                f"left out: {recipe.name}, because there is no {lacking[0]}; --data names the folder of the data sets"
+            )
+            chosen.remove(recipe)
     seeds = min(options.seeds or 99, 1 if options.quick else 99)
     todo = [
         (recipe, seed)
-        for seed in range(max(recipe.seeds for recipe in chosen))  # first one seed of everything, then the next
+        for seed in range(
+            max((recipe.seeds for recipe in chosen), default=0)
+        )  # first one seed of everything, then the next
         for recipe in chosen
         if seed < min(recipe.seeds, seeds) and not results.has(recipe.name, seed)
     ]

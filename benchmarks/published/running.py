@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -22,7 +23,7 @@ from .parts import RandomSpikes
 from .recipe import Data, Recipe, trainer
 from .results import Result
 
-__all__ = ["run", "run_all"]
+__all__ = ["missing", "run", "run_all"]
 
 
 def versions() -> str:
@@ -34,6 +35,13 @@ def versions() -> str:
         except PackageNotFoundError:
             found.append(f"no {name}")
     return ", ".join([*found, platform.machine()])
+
+
+def missing(data: Data, folder: str) -> list[str]:
+    """Files and folders that a recipe's data needs and that are not there."""
+    needed = [value for _, value in data.arguments if isinstance(value, str) and "{data}" in value]
+    paths = [value.replace("{data}", folder) for value in needed]
+    return [path for path in paths if not Path(path).exists()]
 
 
 def data_module(data: Data, seed: int, folder: str) -> SpikingDataModule:

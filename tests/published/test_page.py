@@ -146,6 +146,16 @@ def test_a_run_that_was_cut_off_trains_only_what_is_missing(tmp_path, monkeypatc
     assert "1 trainings to do, 1 done" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_recipes_whose_data_are_not_there_are_left_out_and_named(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(command, "run_all", lambda todo, *_, **__: asked.extend(todo) or [])
+    monkeypatch.setattr(sys, "argv", ["published", "--quick", "--data", str(tmp_path)])
+    assert command.main() == 0
+    assert {recipe.name for recipe, _ in asked} == set(RECIPES) - {f"spytorch/{number}" for number in (2, 3, 4, 5)}
+    assert f"left out: spytorch/5, because there is no {tmp_path}/braille" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_attached_reset_with_a_large_surrogate_collapses_and_detached_it_does_not_K29():
