@@ -77,6 +77,9 @@ def run_study_command(arguments: Sequence[str]) -> int:
     export = commands.add_parser("export", help="a trial as checkpoint, configuration, NIR graph and certified counts")
     export.add_argument("dir", type=Path)
     export.add_argument("--trial", type=int, required=True)
+    export.add_argument(
+        "--sweep", metavar="NAME", help="a swept network of the trial, such as s12_p60 (its folder's name)"
+    )
     export.add_argument("-o", "--output", type=Path, required=True, help="a directory that does not exist yet")
     export.add_argument(
         "--profile", action="append", default=[], metavar="NAME", help="a chip to estimate for; as often as you like"
@@ -224,7 +227,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    for note in export_bundle(options.dir, options.trial, options.output, options.profile):
+    for note in export_bundle(options.dir, options.trial, options.output, options.profile, options.sweep):
         print(note)
     print(options.output)
     return 0

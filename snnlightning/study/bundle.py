@@ -41,7 +41,9 @@ class Verification:
     synops: float
 
 
-def export_bundle(directory: Path, number: int, output: Path, profiles: Sequence[str] = ()) -> list[str]:
+def export_bundle(
+    directory: Path, number: int, output: Path, profiles: Sequence[str] = (), sweep: str | None = None
+) -> list[str]:
     """Write a trial of a study into a folder of its own.
 
     Args:
@@ -49,12 +51,13 @@ def export_bundle(directory: Path, number: int, output: Path, profiles: Sequence
         number: of the trial.
         output: a directory that does not exist yet; nothing is left of it when this fails.
         profiles: chips to estimate for, besides those of the study's objectives.
+        sweep: a network that the sweep of this trial put on the front, by the name of its folder (``s12_p60``).
 
     Returns:
         What could not be written, and why.
 
     Raises:
-        StudyError: no checkpoint of this trial, or ``output`` exists.
+        StudyError: no checkpoint of this trial or sweep, or ``output`` exists.
         UnknownNameError: no such profile.
     """
     source = trial_directory(directory, number)
@@ -64,6 +67,14 @@ def export_bundle(directory: Path, number: int, output: Path, profiles: Sequence
         raise StudyError(
             f"{directory} has no checkpoint of trial {number};{hint} It has: {', '.join(map(str, have)) or 'none'}."
         )
+    if sweep is not None:
+        swept = sorted(p.parent.name for p in source.glob(f"swept/*/{CHECKPOINT}"))
+        if sweep not in swept:
+            raise StudyError(
+                f"trial {number} of {directory} has no swept network {sweep!r};{nearest(sweep, swept)} It has: "
+                f"{', '.join(swept) or 'none (they are written at the end, for the points of the front)'}."
+            )
+        source = source / "swept" / sweep
     if output.exists():
         raise StudyError(f"{output} exists; give a directory that does not exist yet.")
     study = StudyConfig.parse(read_yaml(directory / "study.yaml"))

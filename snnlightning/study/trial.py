@@ -92,6 +92,8 @@ class Recorder(L.Callback):
         if self._random is not None:  # what was drawn in building the model again is drawn back
             restore_random(self._random)
             self._random = None
+        if self.until_epoch is not None and len(self.rows) >= self.until_epoch:
+            trainer.should_stop = True  # it was cut off after its last epoch: there is nothing left to train
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         validated, self._validated = self._validated, False

@@ -44,6 +44,14 @@ def test_a_training_in_three_parts_is_the_training_in_one(tmp_path: Path) -> Non
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
+def test_a_job_that_was_killed_before_it_could_say_so_trains_no_epoch_more(tmp_path: Path) -> None:
+    """Its state is written, its result is not: the same job again ends with the same numbers."""
+    first, second = job(0, 1), job(0, 2, order=1, action="resume")
+    _, done = run(tmp_path, first, second)
+    (again,) = run(tmp_path, second)
+    assert (again.epochs, again.metrics, again.best_epoch) == (2, done.metrics, done.best_epoch)
+
+
 def test_noise_is_drawn_in_training_else_the_claim_above_says_nothing(tmp_path: Path) -> None:
     one, other = run(tmp_path, job(0, 1), Job.of({**job(1, 1).as_dict(), "config": {**job(1, 1).config, "seed": 6}}))
     assert one.metrics["train_loss"] != other.metrics["train_loss"]

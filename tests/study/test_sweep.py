@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from snnlightning.errors import ConfigurationError
+from snnlightning.errors import ConfigurationError, StudyError
 from snnlightning.study import Study
+from snnlightning.study.bundle import export_bundle, verify_bundle
 from snnlightning.study.files import read_json, read_yaml
 from snnlightning.study.jobs import SweptPoint
 from snnlightning.study.loading import load_data, load_network
@@ -70,6 +71,17 @@ def test_the_front_marks_swept_networks_and_they_are_there_and_tested(swept: Stu
         assert point["test"] == read_json(folder / "test.json")
         assert set(point["sweep"]) == {"stop_step", "prune"}
         assert (folder / "counts.json").exists()
+
+
+def test_a_swept_network_is_exported_and_counts_as_it_says(swept: Study, tmp_path: Path) -> None:
+    point = next(point for point in front(swept.directory)["points"] if point["kind"] == "swept")
+    label = Path(point["checkpoint"]).parent.name
+    export_bundle(swept.directory, point["number"], tmp_path / "bundle", sweep=label)
+    found = verify_bundle(tmp_path / "bundle")
+    assert found.differences == ()
+    assert found.accuracy == pytest.approx(point["test"]["accuracy"], abs=1e-7)
+    with pytest.raises(StudyError, match=f"did you mean '{label}'"):
+        export_bundle(swept.directory, point["number"], tmp_path / "other", sweep=f"{label}x")
 
 
 def test_the_trials_own_checkpoint_is_not_touched(swept: Study) -> None:
