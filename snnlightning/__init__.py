@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .data import DigitsDataModule, RandmanDataModule, SpikingHDF5DataModule
-    from .encoders import Latency, Rate
+    from .encoders import Cochlea, CurrentInjection, Delta, Latency, Poisson, Population, Rate
     from .events import Events
     from .layers import (
         BatchNorm,
@@ -82,7 +82,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "data": ("DigitsDataModule", "RandmanDataModule", "SpikingHDF5DataModule"),
-    "encoders": ("Latency", "Rate"),
+    "encoders": (
+        "Cochlea",
+        "CurrentInjection",
+        "Delta",
+        "Latency",
+        "Poisson",
+        "Population",
+        "Rate",
+    ),
     "events": ("Events",),
     "layers": (
         "BatchNorm",
@@ -185,11 +193,14 @@ __all__ = [
     "Boxcar",
     "Circ",
     "ClippedInverse",
+    "Cochlea",
     "Concat",
     "ConvolutionalLayer",
     "CubaLI",
     "CubaLIF",
+    "CurrentInjection",
     "DelayedLayer",
+    "Delta",
     "DigitsDataModule",
     "Dropout",
     "EnergyLogger",
@@ -219,6 +230,8 @@ __all__ = [
     "MultiGaussian",
     "NeuroBenchSynOps",
     "PeriodicExponential",
+    "Poisson",
+    "Population",
     "PopulationUpperBound",
     "QPseudoSpike",
     "QuantileUpperBound",

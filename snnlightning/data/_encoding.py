@@ -12,7 +12,7 @@ __all__ = ["build_encoder"]
 
 
 def build_encoder(
-    name: str,
+    name: str | Mapping[str, Any],
     *,
     steps: int,
     seed: int,
@@ -22,7 +22,7 @@ def build_encoder(
     """The encoder of this name, made of what was given, what suits the data set, and its own defaults, in this order.
 
     Args:
-        name: file or class name in :mod:`snnlightning.encoders`.
+        name: file or class name in :mod:`snnlightning.encoders`, or a mapping with ``encoder`` and its arguments.
         steps: number of time steps T.
         seed: for codes that draw random numbers.
         given: parameters of any encoder; those that are None were not given.
@@ -32,7 +32,15 @@ def build_encoder(
         UnknownNameError: no encoder of this name.
         ConfigurationError: a parameter that this encoder does not take, or one out of range.
     """
-    cls = named("encoder", encoders, name)
+    arguments: dict[str, Any] = {"encoder": name} if isinstance(name, str) else dict(name)
+    if "encoder" not in arguments:
+        raise ConfigurationError(f"encoder is {arguments}; a mapping names it under the key 'encoder'.")
+    cls = named("encoder", encoders, arguments.pop("encoder"))
+    if not issubclass(cls, encoders.AbstractEncoder):
+        raise ConfigurationError(
+            f"{cls.__name__} encodes signals over time, and the samples here have none; use latency, rate or poisson."
+        )
+    given = {**given, **arguments}
     takes = {field.name for field in dataclasses.fields(cls)}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if extra := sorted(chosen.keys() - takes):

@@ -1,6 +1,7 @@
 """Handwritten digits: the 1,797 images of 8 x 8 that scikit-learn ships, as spike trains. No download."""
 
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ class DigitsDataModule(SpikingDataModule):
     """64 pixels, value / 16 in [0, 1], encoded; 10 classes; a stratified split fixed by the seed.
 
     Args:
-        encoder: name of an encoder: ``latency``, ``rate``, ...
+        encoder: name of an encoder (``latency``, ``rate``, ``poisson``, ...), or a mapping with ``encoder`` and its arguments.
         steps: number of time steps T, >= 1.
         tau_steps: of the latency code, in steps; 12 unless given.
         threshold: of the latency code; 0.2 unless given.
@@ -45,7 +46,7 @@ class DigitsDataModule(SpikingDataModule):
 
     def __init__(
         self,
-        encoder: str = "latency",
+        encoder: str | dict[str, Any] = "latency",
         steps: int = 20,
         tau_steps: float | None = None,
         threshold: float | None = None,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import ConfigurationError, DataError, ShapeError
 
-__all__ = ["AbstractEncoder"]
+__all__ = ["AbstractEncoder", "AbstractSignalEncoder"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,18 @@ class AbstractEncoder(abc.ABC):
         """The code itself, for an ``x`` that has been checked."""
 
 
-def in_range(encoder: AbstractEncoder, name: str, low: float, high: float, interval: str) -> None:
+@dataclasses.dataclass(frozen=True)
+class AbstractSignalEncoder(abc.ABC):
+    """A signal over time -> spikes [B, T, N], float32: what is encoded has a time of its own."""
+
+    @abc.abstractmethod
+    def __call__(self, signal: Tensor) -> Tensor:
+        """signal -> spikes [B, T, N]."""
+
+
+def in_range(
+    encoder: AbstractEncoder | AbstractSignalEncoder, name: str, low: float, high: float, interval: str
+) -> None:
     """Refuse a field that is not a number in the open interval (low, high), or in (low, high] or [low, high).
 
     Args:

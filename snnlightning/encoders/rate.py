@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigurationError
+from ._random import uniform
 from .abstract import AbstractEncoder, in_range
 
 __all__ = ["Rate"]
@@ -46,28 +47,5 @@ class Rate(AbstractEncoder):
         """Bernoulli draws; sample b of the batch is sample ``first + b`` of the data set."""
         samples, channels = x.shape
         counter = torch.arange(samples * self.steps * channels, device=x.device).view(samples, self.steps, channels)
-        uniform = _uniform(counter + first * self.steps * channels, self.seed)
-        return (uniform < (x * self.max_probability).unsqueeze(1)).float()
-
-
-def _uniform(counter: Tensor, seed: int) -> Tensor:
-    """Independent uniform numbers k / 2**24 in [0, 1), one for each (counter, seed): float32, exact."""
-    key = _mix(torch.tensor(seed, device=counter.device))
-    return _shifted(_mix(counter * _signed(0x9E3779B97F4A7C15) + key), 40).float() * 2.0**-24
-
-
-def _mix(z: Tensor) -> Tensor:
-    """The finaliser of SplitMix64 on int64, which wraps around as unsigned integers do."""
-    z = (z ^ _shifted(z, 30)) * _signed(0xBF58476D1CE4E5B9)
-    z = (z ^ _shifted(z, 27)) * _signed(0x94D049BB133111EB)
-    return z ^ _shifted(z, 31)
-
-
-def _shifted(z: Tensor, bits: int) -> Tensor:
-    """Right shift that fills with zeros; ``>>`` on int64 fills with the sign."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _signed(word: int) -> int:
-    """A 64-bit pattern as the int64 that carries it."""
-    return word - (1 << 64) if word >= 1 << 63 else word
+        drawn = uniform(counter + first * self.steps * channels, self.seed)
+        return (drawn < (x * self.max_probability).unsqueeze(1)).float()
