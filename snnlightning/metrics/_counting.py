@@ -88,7 +88,7 @@ class Synapses:
     """The weights of a connection that are not zero; the weight is read once.
 
     ``there`` bool, as the weight; ``fan_out`` int64 [*N_pre], how many leave each presynaptic neuron; ``plain``: from each
-    neuron to each, in the same step; ``full``: and none of them is zero. ``uses`` and ``stored``: synapses, and weights.
+    neuron to each, in the same step; ``whole``: no weight is zero; ``full``: both. ``uses`` and ``stored``: synapses, weights.
 
     Raises:
         ShapeError: activity and weight that do not fit together.
@@ -100,7 +100,8 @@ class Synapses:
         self.uses = self.fan_out.sum()
         self.stored = self.uses if connection.convolution is None else self.there.sum()
         self.plain = connection.convolution is None and connection.delay is None
-        self.full = self.plain and int(self.stored) == self.there.numel()
+        self.whole = int(self.stored) == self.there.numel()
+        self.full = self.plain and self.whole
 
     def passed(self, tally: Tally) -> Tensor:
         """``sums`` over all neurons, first as they are, then times the fan-out: int64 [2, 3]."""
@@ -176,6 +177,14 @@ def active_updates(
         sources = [(e, own.there) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
         if {there.shape[0] for _, there in sources} == {*neurons}:
             return torch.tensor(_reached_by_events(sources, everywhere, always))
+    places = [_places(c, own, tallies) for c, own in partly if c.convolution is not None and own.whole]
+    if (
+        len(places) == len(connections)
+        and len({p.shape for p in places}) == 1
+        and places[0].shape[2:] == neurons[1:]
+        and all(own.there.shape[0] == neurons[0] for own in synapses)
+    ):
+        return _in_all_channels(places, always.flatten(1)[:, 0])
     somewhere = _reached(*partly[0], tallies)
     for connection, own in partly[1:]:
         somewhere = somewhere | _reached(connection, own, tallies)
@@ -220,19 +229,55 @@ def _reached(connection: Connection, synapses: Synapses, tallies: Tallies) -> Te
         return F.linear(sent.float(), there.float()) > 0
     axes = _axes(connection, sent.shape[2:])
     any_at = tallies.of(connection).any_at
-    sent, groups, together = sent.flatten(0, 1), slide.groups, there.shape[0] // slide.groups
-    if bool(there.all()):
-        # All kernels of a group reach the same places, from whatever channel: one map each is enough.
-        sent = sent.unflatten(1, (groups, -1)).any(dim=2)
-        there = there[::together, :1]
-    else:
-        together = 1
     out: Tensor = _CONVOLUTION[axes](
-        sent.float(), there.float(), None, slide.stride, slide.padding, slide.dilation, groups
+        sent.flatten(0, 1).float(), there.float(), None, slide.stride, slide.padding, slide.dilation, slide.groups
     )
-    # Some convolutions are transforms, and round.
-    reached: Tensor = (out > 0.5).repeat_interleave(together, dim=1).unflatten(0, any_at.shape)
+    reached: Tensor = (out > 0.5).unflatten(0, any_at.shape)  # some convolutions are transforms, and round
     return reached
+
+
+def _places(connection: Connection, synapses: Synapses, tallies: Tallies) -> Tensor:
+    """Where something arrives, of a kernel without zeros: bool [B T, groups, *S_post], the same for all channels of a group."""
+    slide, there = connection.convolution, synapses.there
+    assert slide is not None
+    features = connection.activity.shape[2:]
+    _axes(connection, features)
+    size, groups = features[1:], slide.groups
+    rows, place = connection.activity.shape[:2].numel(), size.numel()
+    events = tallies.events(connection)
+    sent: Tensor
+    if events is None:
+        sent = dense(connection.activity).detach().bool().flatten(0, 1).unflatten(1, (groups, -1))
+        sent = sent.view(torch.uint8).amax(dim=2).bool()
+    else:
+        index = events.index.to(torch.int64)
+        group = index.div(max(1, features[0] // groups * place), rounding_mode="floor")
+        sent = torch.zeros(rows * groups * place, dtype=torch.bool, device=index.device)
+        sent[(events.rows() * groups + group) * place + index % max(1, place)] = True
+        sent = sent.view(rows, groups, *size)
+    sizes = zip(size, there.shape[2:], slide.stride, slide.padding, slide.dilation, strict=True)
+    for axis, (n, taps, stride, padding, dilation) in enumerate(sizes, start=2):
+        # A box reaches what its sides reach, one after the other.
+        before, behind = [*sent.shape], (n + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
+        padded = sent.new_zeros([*before[:axis], n + 2 * padding, *before[axis + 1 :]])
+        padded.narrow(axis, padding, n).copy_(sent)
+        sent = sent.new_zeros([*before[:axis], behind, *before[axis + 1 :]])
+        for start in range(0, taps * dilation, dilation):
+            seen = slice(start, start + stride * (behind - 1) + 1, stride)
+            sent |= padded[(slice(None),) * axis + (seen,)]
+    return sent
+
+
+def _in_all_channels(places: list[Tensor], always: Tensor) -> Tensor:
+    """Updates with input where all channels [C] of a group share their places: those and, elsewhere, the ones with a bias."""
+    reached = places[0]
+    for more in places[1:]:
+        reached = reached | more
+    constant = always.view(reached.shape[1], -1)
+    on = reached.transpose(0, 1).flatten(1).sum(dim=1)
+    elsewhere = reached.numel() // max(1, reached.shape[1]) - on
+    found: Tensor = (on * constant.shape[1] + elsewhere * constant.sum(dim=1)).sum()
+    return found
 
 
 def _reached_by_events(sources: list[tuple[Events, Tensor]], everywhere: Tensor, always: Tensor) -> int:
@@ -272,12 +317,13 @@ _BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 
 
 def _seldom(activity: Tensor) -> bool:
-    """Whether a list is the faster way to a tally, by the look of 64 steps."""
+    """Whether a list is the faster way to a tally, by the look of some steps."""
     if activity.device.type != "cpu" or not activity.numel():
         return False
     rows = activity.detach().flatten(0, 1)
+    looks = max(8, min(64, 2**15 * len(rows) // activity.numel()))
     # Multiples of the golden ratio lie everywhere, and in step with no length of a sequence.
-    some = rows[(torch.arange(64, dtype=torch.float64) * 0.6180339887498949 % 1.0 * len(rows)).long()]
+    some = rows[(torch.arange(looks, dtype=torch.float64) * 0.6180339887498949 % 1.0 * len(rows)).long()]
     return int(some.bool().sum()) < _SELDOM * some.numel()
 
 

@@ -120,3 +120,29 @@ def test_a_list_is_not_believed_of_another_tensor():
         half = record._replace(connections=tuple(c._replace(activity=c.activity * 0) for c in record.connections))
     assert record.connections[0].events is not None
     assert counted([half]).total == 0 < counted([record]).total
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_places_reached_by_whole_kernels_are_those_of_the_convolution_with_lists_and_without(
+    groups, bias, stride, monkeypatch
+):
+    x = (torch.rand(2, 3, 4, 7, 6, generator=torch.Generator().manual_seed(2)) < 0.04).float()
+    slide = Convolution((stride, 1), (2, 1), (1, 2), groups)
+    weight = torch.full((6, 4 // groups, 3, 2), -0.5)
+    reached = F.conv2d(x.flatten(0, 1), (weight != 0).float(), None, *slide).unflatten(0, (2, 3)) > 0.5
+    z = (torch.rand(reached.shape, generator=torch.Generator().manual_seed(3)) < 0.02).float()
+    around = Convolution((1, 1), (1, 1), (1, 1), groups)
+    w_rec = torch.ones(6, 6 // groups, 3, 3)
+    back = F.conv2d(z.flatten(0, 1), w_rec, None, *around).unflatten(0, (2, 3)) > 0.5
+    constant = torch.tensor([0.0, 1.0, 0.0, 0.0, -1.0, 0.0]) if bias else None
+    connections = (
+        Connection("l.w_in", "input", x, weight, True, slide),
+        Connection("l.w_rec", "recurrent", z, w_rec, True, around),
+    )
+    records = [LayerRecord("l", True, z, (), None, connections, bias=constant)]
+    found = by("lists", monkeypatch, records)
+    assert found == by("passes", monkeypatch, records)
+    here = reached | back if constant is None else reached | back | (constant != 0).view(-1, 1, 1)
+    assert found.active_updates["l"] * 2 == int(here.sum()) < here.numel()
