@@ -37,7 +37,7 @@ def main() -> int:
     results = Results((), RECIPES) if options.quick else Results.read(RESULTS, RECIPES)
     chosen = [recipe for name, recipe in RECIPES.items() if any(fnmatch(name, pattern) for pattern in options.only)]
     for recipe in list(chosen):
-        if lacking := missing(recipe.data, options.data):
+        if not options.page_only and (lacking := missing(recipe.data, options.data)):
             print(
                 f"left out: {recipe.name}, because there is no {lacking[0]}; --data names the folder of the data sets"
             )
