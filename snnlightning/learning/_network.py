@@ -72,6 +72,9 @@ def layers_of(network: object, rule: str) -> list[LayerLike]:
 def _not_plain(layer: Any) -> str | None:
     if not all(hasattr(layer, name) for name in ("neuron", "surrogate", "w_in", "w_rec", "bias")):
         return f"a {type(layer).__name__} has no neuron and weights of its own"
+    weights = cast(Tensor, layer.w_in)
+    if weights.ndim != 2:
+        return f"the weights of a {type(layer).__name__} are kernels {list(weights.shape)} and no matrix"
     own = {name for name, _ in layer.named_parameters()}
     neuron = cast(Any, layer.neuron)
     extra = own - PLAIN - {neuron.parameter_name(name) for name in neuron.learned}

@@ -6,7 +6,17 @@ from learning_cases import batch, gradients, network, step
 from torch import nn
 
 from snnlightning.errors import ConfigurationError
-from snnlightning.learning import BPTT, DirectFeedbackAlignment, FeedbackAlignment, LocalErrors, TruncatedBPTT
+from snnlightning.layers import BatchNorm, ConvolutionalLayer, DelayedLayer, Flatten, SpikingLayer, SpikingNetwork
+from snnlightning.learning import (
+    BPTT,
+    OTTT,
+    RTRL,
+    DirectFeedbackAlignment,
+    EProp,
+    FeedbackAlignment,
+    LocalErrors,
+    TruncatedBPTT,
+)
 from snnlightning.learning._feedback import weights_of
 from snnlightning.neurons import LI, LIF, CubaLI, CubaLIF
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount, SumOfSoftmax
@@ -185,6 +195,27 @@ def test_a_layer_that_does_more_than_its_neurons_equation_is_refused():
         ConfigurationError, match=r"cannot train layer 0: it has more than weights and a neuron .*parametri"
     ):
         LocalErrors().check(net)
+
+
+def test_layers_of_other_kinds_are_refused_with_what_they_are():
+    def build(first):
+        return SpikingNetwork([first, Flatten(), SpikingLayer(4, 3, neuron=LI())], MeanOverTime())
+
+    convolution = ConvolutionalLayer(1, 4, [3], neuron=LIF())
+    delayed = SpikingNetwork(
+        [DelayedLayer(4, 4, neuron=LIF(), max_delay_ms=3.0), SpikingLayer(4, 3, neuron=LI())], None
+    )
+    normed = SpikingNetwork(
+        [SpikingLayer(4, 4, neuron=LIF(), norm=BatchNorm(4)), SpikingLayer(4, 3, neuron=LI())], None
+    )
+    for net, message in (
+        (build(convolution), r"cannot train layer 0: the weights of a ConvolutionalLayer are kernels \[4, 1, 3\]"),
+        (delayed, r"layer 0: it has more than weights and a neuron \(position"),
+        (normed, r"layer 0: it has more than weights and a neuron \(norm"),
+    ):
+        for rule in (LocalErrors(), RTRL(), OTTT(), EProp()):
+            with pytest.raises(ConfigurationError, match=message):
+                rule.check(net)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
