@@ -81,8 +81,8 @@ class Step(NamedTuple):
 
     ``output`` and ``sent`` (what went into w_rec; None in a feed-forward layer) are [B, N]; ``state`` is n + 1.
     ``by_state`` [K, K, B, N] is d state'_a / d state_b with the way through w_rec left out, ``by_drive`` [K, B, N] is
-    d state'_a / d drive, ``output_by_state`` and ``sent_by_state`` [K, B, N]. ``by_learned`` [K, B, N, L] and
-    ``output_by_learned`` [B, N, L] are by the learned coefficients, one column each.
+    d state'_a / d drive, ``output_by_state`` and ``sent_by_state`` [K, B, N]. ``by_learned`` [K, B, N, L],
+    ``output_by_learned`` and ``sent_by_learned`` [B, N, L] are by the learned coefficients, one column each.
     """
 
     output: Tensor
@@ -94,6 +94,7 @@ class Step(NamedTuple):
     sent_by_state: Tensor
     by_learned: Tensor
     output_by_learned: Tensor
+    sent_by_learned: Tensor
 
 
 class _Tap:
@@ -130,7 +131,7 @@ def stepped(layer: LayerLike, parameters: Parameters, drive: Tensor, state: Stat
         sent = None if tap is None else tap.sent
         inputs = [*leaves, d, *learned.values()]
         rows = [_row(value, inputs) for value in (*trace.state, output)]
-        sent_row = _row(sent, leaves) if sent is not None else [torch.zeros_like(d)] * len(leaves)
+        sent_row = [torch.zeros_like(d)] * len(inputs) if sent is None else _row(sent, inputs)
     k = len(leaves)
     states, out = rows[:-1], rows[-1]
     nothing = d.new_zeros(*d.shape, 0)
@@ -141,9 +142,10 @@ def stepped(layer: LayerLike, parameters: Parameters, drive: Tensor, state: Stat
         torch.stack([torch.stack(row[:k]) for row in states]),
         torch.stack([row[k] for row in states]),
         torch.stack(out[:k]),
-        torch.stack(sent_row),
+        torch.stack(sent_row[:k]),
         torch.stack([torch.stack(row[k + 1 :], -1) if learned else nothing for row in states]),
         torch.stack(out[k + 1 :], -1) if learned else nothing,
+        torch.stack(sent_row[k + 1 :], -1) if learned else nothing,
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError
 from ._feedback import random_weights, weights_of
-from ._local import Eligibility, Step, contracted
+from ._local import Eligibility, Parameters, Step, contracted
 from ._network import LayerLike, NetworkLike, layers_of
 from ._online import OnlineChain, error_of
 from ._outcome import Objective, Outcome, Update
@@ -90,17 +90,26 @@ class DECOLLE(AbstractRule):
                 else:
                     error = error @ classifiers[k]
                     if self.membrane_penalty:
-                        found[k] += share * self._membrane(layers[k], chain.states[k], chain.traces[k], step)
+                        found[k] += share * self._membrane(
+                            layers[k], chain.parameters[k], chain.states[k], chain.traces[k], step
+                        )
                 found[k] += contracted(share * error, chain.traces[k], step)
         assert chain.logits is not None
         return chain.outcome(chain.logits, loss, found)
 
-    def _membrane(self, layer: LayerLike, state: tuple[Tensor, ...], trace: Eligibility, step: Step) -> Tensor:
+    def _membrane(
+        self,
+        layer: LayerLike,
+        parameters: Parameters,
+        state: tuple[Tensor, ...],
+        trace: Eligibility,
+        step: Step,
+    ) -> Tensor:
         """The gradient [N, M] of the penalty on potentials at one step."""
         at = layer.neuron.variables.index("v")
         with torch.enable_grad():
             v = state[at].detach().requires_grad_()
-            u = v - layer.neuron.v_th
+            u = v - layer.neuron.base_threshold(parameters.coefficients)
             penalty = (u + 0.01).relu().mean() + 3e-3 * (0.1 - u.sigmoid()).mean().relu()
             (signal,) = torch.autograd.grad(self.membrane_penalty * penalty, v)
         of_v = torch.zeros_like(step.output_by_state)

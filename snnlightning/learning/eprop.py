@@ -70,7 +70,10 @@ class EProp(AbstractRule):
                 f"eprop filters traces by a leaky output layer, and the last layer is a {type(layers[-1].neuron).__name__} "
                 "that spikes; use LI() or CubaLI() there, or learning='superspike'."
             )
-        if any(isinstance(tau, tuple) for tau in _constants(layers[-1])) or layers[-1].neuron.learn_tau == "per_neuron":
+        if (
+            not all(isinstance(tau, float) for tau in _constants(layers[-1]))
+            or layers[-1].neuron.learn_tau == "per_neuron"
+        ):
             raise ConfigurationError(
                 "eprop has one filter for all classes, and the output layer has a time constant for each; use one number."
             )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError
 from ..events import Events, dense
+from ..firing import AbstractFiring
 from ..neurons import CubaLI, CubaLIF
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput
 from ._network import LayerLike, NetworkLike, layers_of
@@ -119,7 +120,7 @@ class EventProp(AbstractRule):
         return NetworkOutput(logits.to(like), tuple(records))
 
 
-def _not_continuous(layer: LayerLike, last: bool) -> str | None:
+def _not_continuous(layer: LayerLike, last: bool) -> str | None:  # noqa: PLR0911  (a reason each)
     neuron = layer.neuron
     allowed = (CubaLIF, CubaLI) if last else (CubaLIF,)
     if not isinstance(neuron, allowed):
@@ -128,9 +129,11 @@ def _not_continuous(layer: LayerLike, last: bool) -> str | None:
         return f"ordering={neuron.ordering!r} is another scaling of the current than that of continuous time"
     if isinstance(neuron, CubaLIF) and (neuron.reset != "zero" or neuron.refractory_steps):
         return "a spike takes V to 0 here, without refractory period"
+    if isinstance(layer.surrogate, AbstractFiring):
+        return f"its spikes are those of {type(layer.surrogate).__name__}, and no crossings of a threshold"
     taus = (neuron.tau_mem_ms, neuron.tau_syn_ms)
-    if neuron.learned or any(isinstance(tau, tuple) for tau in taus):
-        return "time constants are one number for the layer, and fixed"
+    if neuron.learned or not all(isinstance(value, float) for value in (*taus, getattr(neuron, "v_th", 1.0))):
+        return "time constants and threshold are one number for the layer, and fixed"
     if taus[0] == taus[1] or float("inf") in taus:
         return f"time constants are finite and differ, and they are {taus[0]} and {taus[1]} ms"
     return "it has a bias, and between events nothing comes in" if layer.bias is not None else None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError
 from ..events import Events, dense
+from ..firing import AbstractFiring
 from ..neurons import CubaLIF
 from ..typing import ConnectionKind, LayerRecord, NetworkOutput
 from ._network import LayerLike, NetworkLike, layers_of
@@ -147,8 +148,10 @@ def _not_timed(layer: LayerLike, first: LayerLike) -> str | None:  # noqa: PLR09
         return f"tau_mem_ms is {neuron.tau_mem_ms}, and the closed form has no leak"
     if neuron.ordering != "seed":
         return f"ordering={neuron.ordering!r} scales the current by 1 - decay_mem, which is 0 without leak"
-    if isinstance(neuron.tau_syn_ms, tuple) or neuron.learned:
-        return "the synaptic time constant is one number, and fixed"
+    if isinstance(layer.surrogate, AbstractFiring):
+        return f"its spikes are those of {type(layer.surrogate).__name__}, and no crossings of a threshold"
+    if neuron.learned or not (isinstance(neuron.tau_syn_ms, float) and isinstance(neuron.v_th, float)):
+        return "the synaptic time constant and the threshold are one number, and fixed"
     if neuron.tau_syn_ms != first.neuron.tau_syn_ms:
         return f"tau_syn_ms is {neuron.tau_syn_ms} and {first.neuron.tau_syn_ms} in the first layer; z is one scale of time"
     if layer.w_rec is not None:

@@ -113,7 +113,9 @@ def _next(influence: Tensor, step: Step, parameters: Parameters, x: Tensor, belo
     arrived = [x]
     if step.sent is not None:
         assert parameters.w_rec is not None
-        driven += (step.sent_by_state.unsqueeze(1) * influence).sum(dim=0) @ parameters.w_rec.mT
+        of_sent = (step.sent_by_state.unsqueeze(1) * influence).sum(dim=0)
+        _by_learned(of_sent, parameters, step.sent_by_learned)
+        driven += of_sent @ parameters.w_rec.mT
         arrived.append(step.sent)
     if parameters.bias is not None:
         arrived.append(x.new_ones(x.shape[0], 1))

@@ -8,6 +8,7 @@ import torch
 from learning_cases import batch, gradients, network, step
 
 from snnlightning.errors import ConfigurationError
+from snnlightning.firing import SigmoidEscape
 from snnlightning.learning import BPTT, EventProp, Mostafa, SparseGradient
 from snnlightning.learning._spike_times import Membrane, next_crossing, spike_times
 from snnlightning.learning.mostafa import first_spikes
@@ -309,6 +310,8 @@ def stork(**options):
         (EventProp(), lambda: network(**stork(refractory_ms=2.0)), "without refractory period"),
         (EventProp(), lambda: network(**stork(tau_syn_ms=8.0)), "finite and differ, and they are 8.0 and 8.0 ms"),
         (EventProp(), lambda: network(**stork(learn_tau="shared")), "one number for the layer, and fixed"),
+        (EventProp(), lambda: network(**stork(v_th=(1.0,) * 6)), "one number for the layer, and fixed"),
+        (EventProp(), lambda: network(**stork(), surrogate=SigmoidEscape()), "those of SigmoidEscape, and no crossings"),
         (EventProp(), lambda: network(**stork(), bias=True), "it has a bias"),
         (EventProp(), lambda: network(neuron=stork()["neuron"]), r"layer 1: a LI has .* CubaLI\(ordering='stork'\) at the out"),
         (Mostafa(), lambda: network(neuron=CubaLIF()), "the closed form has no leak"),

@@ -28,6 +28,7 @@ NEURONS = [
     ALIF(tau_mem_ms=4.0, tau_adapt_ms=12.0, form="eprop", beta=0.3, learn_tau="shared"),
     AdLIF(tau_mem_ms=4.0, tau_adapt_ms=12.0, learn_gains="shared"),
     LIF(tau_mem_ms=4.0, refractory_ms=2.0, detach_reset=False),
+    LIF(tau_mem_ms=4.0, learn_v_th="per_neuron", bounds={"v_th": (0.5, 1.5)}),
 ]
 
 
