@@ -248,7 +248,7 @@ def section(cls: type, name: str) -> str:
 
 MEMORY = {
     "bptt": "T", "feedback_alignment": "T", "direct_feedback_alignment": "T", "local_errors": "T", "sparse": "T",
-    "truncated_bptt": "window", "eventprop": "events", "mostafa": "inputs",
+    "truncated_bptt": "window", "eventprop": "T and spikes", "mostafa": "inputs",
 }  # fmt: skip
 """What memory grows with; rules that are not here keep no sequence."""
 
@@ -262,7 +262,7 @@ def table_of_rules() -> list[str]:
         rule = cls(steps=5) if name == "truncated_bptt" else cls(feedback="random") if name == "eprop" else cls()
         if name == "superspike":
             rule = dataclasses.replace(rule, feedback="random")
-        cells = [f"`{name}`", *what_it_trains(rule), MEMORY.get(name, "neither T nor events"), section(cls, "Source")]
+        cells = [f"`{name}`", *what_it_trains(rule), MEMORY.get(name, "not T"), section(cls, "Source")]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

@@ -28,7 +28,8 @@ class EventProp(AbstractRule):
     and goes through the network's readout and loss as ever; a spiking output answers -t / tau_syn with its first spike (the end
     of the sequence, where there is none), whatever the readout. Training and evaluation both run these dynamics: they are the
     limit of small dt of ``CubaLIF(ordering="stork", reset="zero")``, of the same weights. Records hold spikes in bins of dt. The
-    backward pass keeps events, not steps: memory grows with spikes, not with T.
+    backward pass keeps arrivals and spikes and no potentials; the inputs of a step are one arrival, and a leaky output is read at
+    every step, so that memory grows with T and with spikes.
 
     Neurons that do not spike get no gradient; start with weights that make them. Penalties on spike counts act as in the
     paper's implementation, by lambda_V -= dL/dcount at each spike.
