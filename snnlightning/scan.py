@@ -37,7 +37,7 @@ def scan(
     bias: Tensor | None = None,
     state: State | None = None,
     spike: SpikeFunction | Sequence[SpikeFunction] | None = None,
-    coefficients: Coefficients | None = None,
+    coefficients: Coefficients | Sequence[Coefficients] | None = None,
     potentials: bool = False,
     backend: str = "auto",
 ) -> Trace:
@@ -60,8 +60,8 @@ def scan(
         state: what an earlier call returned, or None for all zeros; each tensor [B, N].
         spike: v - v_th -> spikes: a surrogate, or its ``soft`` twin; or one per member. A neuron without threshold takes
             None.
-        coefficients: decays that replace the neuron's own (floats, [] or [N]; with members [], [K, 1] or [K, N]); gradients
-            flow through them.
+        coefficients: decays that replace the neuron's own (floats, [] or [N]; with members [], [K, 1] or [K, N], or one
+            mapping per member as it would be given alone); gradients flow through them.
         potentials: whether to return the potentials [B, T, N] as well.
         backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
             the CPU (``pip install 'snnlightning[fast]'``); ``cpp`` is the same loops in C++, built at first use where there is
@@ -153,10 +153,15 @@ def _plain(
 
 
 def _numbers(
-    neurons: Sequence[NeuronLike], coefficients: Coefficients | None, shape: tuple[int, ...], like: Tensor
+    neurons: Sequence[NeuronLike],
+    coefficients: Coefficients | Sequence[Coefficients] | None,
+    shape: tuple[int, ...],
+    like: Tensor,
 ) -> tuple[list[Coefficients], dict[str, Tensor]]:
     """The coefficients of each member, and those that were given as tensors, of the type of the weights."""
     first = neurons[0]
+    if isinstance(coefficients, Sequence):
+        return _stacked(_each(coefficients, "sets of coefficients", shape[:-1]), first, shape, like)
     if coefficients is None:
         own = [n.coefficients() for n in neurons]
         return [
@@ -174,6 +179,26 @@ def _numbers(
         if isinstance(value, Tensor)
     }
     return [{**coefficients, **learned}] * len(neurons), learned
+
+
+def _stacked(
+    coefficients: Sequence[Coefficients], neuron: NeuronLike, shape: tuple[int, ...], like: Tensor
+) -> tuple[list[Coefficients], dict[str, Tensor]]:
+    """Of each member as it would be alone; those that are a tensor somewhere as one tensor [K, N]."""
+    learned = {}
+    for name in neuron.coefficient_names:
+        if any(name not in own for own in coefficients):
+            raise ConfigurationError(f"coefficients lack {name}, which {type(neuron).__name__} needs.")
+        values = [own[name] for own in coefficients]
+        if any(isinstance(value, Tensor) for value in values):
+            rows = [
+                _check_coefficient(name, value, shape[-1:], like).expand(shape[-1])
+                if isinstance(value, Tensor)
+                else like.new_full(shape[-1:], value)
+                for value in values
+            ]
+            learned[name] = torch.stack(rows)
+    return [{**own, **learned} for own in coefficients], learned
 
 
 def _members(x: Tensor | Events, w_in: Tensor | None) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from .dropout import Dropout
 from .folding import fold
 from .normalization import AbstractNorm, BatchNorm, LayerNorm
 from .pooling import MaxPool, SumPool
+from .population import Population, PopulationOutput
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
 from .reshaping import Flatten, Unflatten
@@ -28,6 +29,8 @@ __all__ = [
     "IntegerWeights",
     "LayerNorm",
     "MaxPool",
+    "Population",
+    "PopulationOutput",
     "Quantization",
     "Residual",
     "SpikingLayer",

@@ -65,10 +65,12 @@ SIZES = (1, 7, 33, 63, 100)
 
 @pytest.fixture(autouse=True)
 def way(request, monkeypatch):
-    """Inputs go by events at any density, unless a test asks for the matrix product."""
+    """Inputs go by events at any density, unless a test asks for the matrix product; variables are then computed again."""
     asked = getattr(request, "param", "events")
     limit = 2.0 if asked == "events" else -1.0
     monkeypatch.setattr(fused_layer, "_break_even", lambda features, looking_ns: limit)
+    if asked == "product":
+        monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)
     return asked
 
 

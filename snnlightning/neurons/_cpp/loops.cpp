@@ -78,6 +78,7 @@ void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, A
 }
 
 template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, I n, T* R back, T* R out) {
+    if (lo == hi) return;
     std::fill(back, back + n, T(0));
     gather(w_rec_t, index, lo, hi, n, back);
     EACH(j, n) out[j] += back[j];

@@ -1,7 +1,7 @@
 """A whole layer over time as one autograd node: events in, loops of machine code, weight gradients by events.
 
 Forward keeps the weights, the state that came and two lists of events (what arrived, what was sent); potentials are
-computed again in the backward pass, a few samples at a time. All of it is owned by the node, so gradients may be
+computed again in the backward pass, a few samples at a time, unless they are few. All of it is owned by the node, so gradients may be
 accumulated and any number of graphs may be alive at once.
 
 Samples are split into chunks whose size does not depend on the number of threads, and every sum runs in the order of the
@@ -17,7 +17,7 @@ array has the axis K, of size 1 where the caller has none.
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -53,6 +53,10 @@ _CHUNK_ELEMENTS = 2**17
 _CHUNKS, _CHUNK_AT_LEAST = 8, 2**15
 """Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
 number: a task for another thread costs as much as 10,000 elements."""
+
+
+_STORED_BYTES = 2**24
+"""Variables of all steps that take up to so much are stored; more are computed again in the backward pass."""
 
 
 @dataclasses.dataclass
@@ -309,12 +313,17 @@ class _Layer(torch.autograd.Function):
         shape = (*call.members, batch, steps, features)
         output = source.new_empty(shape)
         potentials = source.new_empty(shape) if call.potentials and call.neuron.spiking else None
-        arrived, sent = _forward(numbers, call, weights, x, last, output, potentials)
+        coefficients = ctx.needs_input_grad[6 : 6 + len(call.recursion.learnable)]
+        wanted = _stored(numbers, call, any(coefficients))
+        size = sum(wanted) * output.numel() * numbers.real.itemsize
+        stores = call.keep and call.neuron.spiking and potentials is None and size <= _STORED_BYTES
+        stored: dict[int, _Kept] | None = {} if stores else None
+        arrived, sent = _forward(numbers, call, weights, x, last, output, potentials, wanted, stored)
         if call.recursion.delayed:
             last["z"] = output[..., -1, :].clone()
         states = [last[name] for name in call.neuron.state_names]
         if call.keep:
-            ctx.call, ctx.numbers, ctx.arrived, ctx.sent = call, numbers, arrived, sent
+            ctx.call, ctx.numbers, ctx.arrived, ctx.sent, ctx.stored = call, numbers, arrived, sent, stored
             ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states)
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
@@ -331,6 +340,22 @@ class _Layer(torch.autograd.Function):
         # create_graph=True: a second derivative would be lost in silence.
         anchor = torch.zeros((), requires_grad=True)
         return tuple(g if g is None else _NoSecondDerivative.apply(g.detach(), anchor) for g in found)
+
+
+_Kept = tuple[Array, Array, Array, Array]
+"""v[n], the second variable, the current and the surrogate's argument of a chunk; empty where not needed."""
+
+
+def _stored(numbers: _Numbers, call: _Call, wants_coefficients: bool) -> tuple[bool, bool, bool, bool]:
+    """Which of them the backward pass reads."""
+    currents = numbers.adaptive or wants_coefficients or (numbers.attached and numbers.to_zero)
+    return call.neuron.spiking or wants_coefficients, numbers.adaptive, currents, numbers.adaptive
+
+
+def _room(numbers: _Numbers, chunk: tuple[int, int, int], wanted: tuple[bool, bool, bool, bool]) -> _Kept:
+    shape = (chunk[2] - chunk[1], numbers.steps, numbers.features)
+    one, two, three, four = (np.empty(shape, numbers.real) if needed else numbers.none3 for needed in wanted)
+    return one, two, three, four
 
 
 class _NoSecondDerivative(torch.autograd.Function):
@@ -375,7 +400,7 @@ def _weights(
 
 def _advance(
     numbers: _Numbers, weights: dict[str, Array | None], chunk: tuple[int, int, int], arrived: _Events, sent: _Events,
-    state: tuple[Array, Array, Array], output: Array, kept: tuple[Array, Array, Array, Array], silent: int, known: bool,
+    state: tuple[Array, Array, Array], output: Array, kept: "_Kept", silent: int, known: bool,
 ) -> None:  # fmt: skip
     k = chunk[0]
     drive, bias, w_in_t, w_rec_t, first = (weights[name] for name in ("drive", "bias", "w_in_t", "w_rec_t", "first"))
@@ -391,7 +416,7 @@ def _advance(
 
 def _forward(
     numbers: _Numbers, call: _Call, weights: dict[str, Array | None], x: Tensor | None, last: dict[str, Tensor],
-    output: Tensor, potentials: Tensor | None,
+    output: Tensor, potentials: Tensor | None, wanted: tuple[bool, bool, bool, bool], stored: dict[int, _Kept] | None,
 ) -> tuple[list[_Events], list[_Events]]:  # fmt: skip
     chunks, steps, none3 = numbers.chunks, numbers.steps, numbers.none3
     out, seen = numbers.all(output), numbers.all(potentials)
@@ -411,6 +436,8 @@ def _forward(
             own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
         state = _part(v, chunk, none2), _part(second, chunk, none2), _part(left, chunk, none2)
         kept = _part(seen, chunk, none3), none3, none3, none3
+        if stored is not None:
+            kept = stored[j] = _room(numbers, chunk, wanted)
         _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
         if spiking:
             sent[j] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
@@ -476,9 +503,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
 
     grad_v, grad_second = start("v"), start(recursion.second)
     grad_z = start("z") if recursion.delayed else None
-    adaptive = numbers.adaptive
-    needs_potentials = neuron.spiking or wants_coefficients
-    needs_currents = adaptive or wants_coefficients or (numbers.attached and numbers.to_zero)
+    adaptive, stored = numbers.adaptive, ctx.stored
+    wanted = _stored(numbers, call, wants_coefficients)
+    needs_potentials, needs_currents = wanted[0], wanted[2]
     through_w_rec = w_rec is not None and neuron.spiking and not getattr(neuron, "detach_recurrent", False)
     weights = _weights(numbers, w_in, bias, w_rec, state, drive) if needs_potentials else {}
     w_back, w_back_t = (numbers.all(w_rec), weights["w_rec_t"]) if through_w_rec else (None, None)
@@ -497,21 +524,17 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     silence = call.code.loop("silence", numbers.dtype) if numbers.silent else None
     began = [numbers.all(state.get(name)) for name in ("v", recursion.second, "refractory")]
 
-    def again(j: int) -> tuple[Array, Array, Array, Array]:
-        """v[n], the second variable, the current and the surrogate's argument of a chunk, computed once more."""
+    def again(j: int) -> _Kept:
+        """The variables of a chunk, as they were stored or computed once more."""
+        if stored is not None:
+            return cast(_Kept, stored[j])
         chunk = chunks[j]
-        shape = (chunk[2] - chunk[1], steps, features)
-        kept = (
-            np.empty(shape, real),
-            np.empty(shape, real) if adaptive else none3,
-            np.empty(shape, real) if needs_currents else none3,
-            np.empty(shape, real) if adaptive else none3,
-        )
+        kept = _room(numbers, chunk, wanted)
         v, second, left = (_part(variable, chunk, none2).copy() for variable in began)
         _advance(numbers, weights, chunk, ctx.arrived[j], ctx.sent[j], (v, second, left), none3, kept, 0, True)
         return kept
 
-    def through_time(j: int, kept: tuple[Array, Array, Array, Array], psi: Array) -> None:
+    def through_time(j: int, kept: _Kept, psi: Array) -> None:
         chunk = chunks[j]
         k, lo, hi = chunk
         if silence is not None:
@@ -541,7 +564,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             k = chunks[j][0]
             given = kept[3] if adaptive else kept[0]
             # In place when nobody reads it any more.
-            psi = np.empty_like(given) if not adaptive and needs_currents else given
+            read = stored is not None or (not adaptive and needs_currents)
+            psi = np.empty_like(given) if read else given
             formulas[k][0](given.reshape(-1), threshold(k), parameters[k], psi.reshape(-1))
         through_time(j, kept, psi)
 

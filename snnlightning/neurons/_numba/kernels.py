@@ -131,6 +131,8 @@ def arrive(
 @helper
 def come_back(w_rec_t: Array, index: Array, lo: int, hi: int, back: Array, out: Array) -> None:
     """out += V S, summed by itself first, as the reference does; ``back`` is to work in."""
+    if lo == hi:
+        return
     for j in range(back.shape[0]):
         back[j] = 0
     _gather(w_rec_t, index, lo, hi, back)

@@ -1,0 +1,214 @@
+"""One command: training steps of ours, of a tuned loop in PyTorch and of other libraries, in one run.
+
+    pip install 'snnlightning[fast]' snntorch norse spikingjelly sinabs spyx optax matplotlib     # what is missing is left out
+    python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page docs/performance.md]
+
+A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns; medians of wall time with
+the spread, and CPU time of the process beside it, which other jobs on the machine disturb less. ``--memory`` adds the peak of one
+step above what was there before, in a process of its own each (Linux). Spikes and gradients of ours are compared with the
+reference's before anything is timed. Nothing is asserted; compare ratios. ``--page`` writes table and picture into the page.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE)]
+PACKAGES = ("torch", "numba", "numpy", "norse", "snntorch", "spikingjelly", "sinabs", "spyx", "jax")
+
+
+def candidates(work: Any, surrogate: str) -> dict[str, Callable[[], Callable[[], Any]]]:
+    from own import eager, own
+    from peers import PEERS
+
+    if work.members > 1:
+        from own import population
+
+        def separate(build: Callable[[Any, str], Callable[[], Any]]) -> Callable[[], Callable[[], Any]]:
+            steps = [build(work, surrogate) for _ in range(work.members)]
+
+            def all_of_them() -> Any:
+                return [step() for step in steps][-1]
+
+            return all_of_them
+
+        each = {name: lambda name=name: separate(lambda w, s: own(w, s, name)) for name in ("numba", "cpp")}
+        return {
+            "tuned eager": lambda: separate(eager),
+            **{f"{name}, separate": build for name, build in each.items()},
+            **{name: lambda name=name: population(work, surrogate, name) for name in ("numba", "cpp")},
+        }
+    found: dict[str, Callable[[], Callable[[], Any]]] = {"tuned eager": lambda: eager(work, surrogate)}
+    found |= {name: lambda build=build: build(work, surrogate) for name, build in PEERS.items()}
+    found |= {name: lambda name=name: own(work, surrogate, name) for name in ("numba", "cpp")}
+    if work.density is not None:
+        found |= {
+            f"{name}, events": lambda name=name: own(work, surrogate, name, events=True) for name in ("numba", "cpp")
+        }
+    return found
+
+
+def built(work: Any, surrogate: str, names: list[str] | None) -> dict[str, Callable[[], Any]]:
+    steps = {}
+    for name, build in candidates(work, surrogate).items():
+        if names and name not in names:
+            continue
+        try:
+            step = build()
+            step()
+            steps[name] = step
+        except Exception as error:  # a peer that is not there, or does not run here, is left out and said
+            print(
+                f"  {name} is left out: {type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+            )
+    return steps
+
+
+def compared(work: Any, surrogate: str, steps: dict[str, Callable[[], Any]]) -> str:
+    from own import own
+
+    spikes, grads = own(work, surrogate, "reference")()
+    words = [f"activity {float(spikes.mean()):.1%}"]
+    for name, step in steps.items():
+        if name.split(",")[0] in ("numba", "cpp"):
+            mine, found = step()
+            worst = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(found, grads, strict=True))
+            words.append(f"{name}: {int((mine != spikes).sum())} spikes differ, gradients {worst:.0e}")
+    return "; ".join(words)
+
+
+def timed(step: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    step()
+    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)
+
+
+def run(label: str, surrogate: str, options: argparse.Namespace) -> dict[str, Any]:
+    from works import WORKS
+
+    work = WORKS[label]
+    print(f"\n{label}, {surrogate}", flush=True)
+    steps = built(work, surrogate, options.only.split(",") if options.only else None)
+    condition = compared(work, surrogate, steps)
+    print(f"  {condition}", flush=True)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
+    for _ in range(options.repeats):
+        for name, step in steps.items():
+            found[name].append(timed(step))
+    rows = {}
+    for name, values in found.items():
+        walls, cpus = ([v[k] for v in values] for k in (0, 1))
+        rows[name] = {
+            "wall_ms": statistics.median(walls),
+            "least_ms": min(walls),
+            "most_ms": max(walls),
+            "cpu_ms": statistics.median(cpus),
+        }
+        if options.memory:
+            rows[name]["peak_mb"] = peak(label, surrogate, name)
+        row = rows[name]
+        memory = f"  peak {row['peak_mb']} MB" if options.memory else ""
+        print(
+            f"  {name:16s} {row['wall_ms']:8.1f} ms ({row['least_ms']:.1f} - {row['most_ms']:.1f})  CPU {row['cpu_ms']:8.1f} ms{memory}",
+            flush=True,
+        )
+    return {"work": label, "surrogate": surrogate, "condition": condition, "rows": rows}
+
+
+def peak(label: str, surrogate: str, name: str) -> int | None:
+    """MB of one step above what was there, measured in a process of its own."""
+    code = f"import runpy, sys; sys.argv = ['x']; m = runpy.run_path({str(HERE / '__main__.py')!r}); m['print_peak']({label!r}, {surrogate!r}, {name!r})"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    last = done.stdout.strip().splitlines()[-1:] or [""]
+    return int(last[0]) if last[0].isdigit() else None
+
+
+def print_peak(label: str, surrogate: str, name: str) -> None:
+    import dataclasses
+
+    import torch
+    from works import WORKS
+
+    torch.set_num_threads(1)
+    small = dataclasses.replace(WORKS[label], batch=2)
+    candidates(small, surrogate)[name]()()  # whatever is loaded and compiled once
+    step = candidates(WORKS[label], surrogate)[name]()
+    if name == "spyx":
+        step()  # compiled for its shape
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _resident("VmRSS")
+    step()
+    print(round(_resident("VmHWM") - before))
+
+
+def _resident(what: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+
+
+def conditions(options: argparse.Namespace) -> str:
+    known = []
+    for name in PACKAGES:
+        try:
+            known.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    model = platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{model}, {os.cpu_count()} cores, {options.threads} thread(s), {options.repeats} rounds{load}; Python "
+        f"{platform.python_version()}, {', '.join(known)}"
+    )
+
+
+def main() -> None:
+    from works import WORKS
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--works", default=",".join(WORKS))
+    parser.add_argument("--surrogates", default="triangle")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="candidates, separated by commas")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    flags = f"--xla_cpu_multi_thread_eigen={'true' if options.threads > 1 else 'false'} intra_op_parallelism_threads={options.threads}"
+    os.environ.setdefault("XLA_FLAGS", flags)
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(options.threads)
+    said = conditions(options)
+    print(said)
+    results = []
+    for label in options.works.split(","):
+        for surrogate in options.surrogates.split(","):
+            results.append(run(label, surrogate, options))
+            if options.json:
+                options.json.write_text(
+                    json.dumps({"conditions": said, "results": results}, indent=1), encoding="utf-8"
+                )
+    if options.page:
+        from page import write
+
+        write(options.page, {"conditions": said, "results": results})
+
+
+if __name__ == "__main__":
+    main()
