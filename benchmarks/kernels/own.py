@@ -10,7 +10,6 @@ from works import Work
 
 import snnlightning as snn
 from snnlightning.initializers import ScaledNormal
-from snnlightning.layers import Population
 
 __all__ = ["SURROGATES", "eager", "network", "own", "population"]
 
@@ -98,7 +97,7 @@ class _Eager(nn.Module):
 
 def population(work: Work, surrogate: str, backend: str) -> Callable[[], Any]:
     """A training step of all members in one call."""
-    together = Population(network(work, surrogate, backend) for _ in range(work.members))
+    together = snn.Members(network(work, surrogate, backend) for _ in range(work.members))
     x, y = work.data()
     labels = y.repeat(work.members)
 

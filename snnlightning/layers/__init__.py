@@ -5,9 +5,9 @@ from .convolutional_layer import ConvolutionalLayer
 from .delayed_layer import DelayedLayer
 from .dropout import Dropout
 from .folding import fold
+from .members import Members, MembersOutput
 from .normalization import AbstractNorm, BatchNorm, LayerNorm
 from .pooling import MaxPool, SumPool
-from .population import Population, PopulationOutput
 from .quantization import Quantization
 from .quantizing import IntegerWeights, integer_weights, quantize
 from .reshaping import Flatten, Unflatten
@@ -29,8 +29,8 @@ __all__ = [
     "IntegerWeights",
     "LayerNorm",
     "MaxPool",
-    "Population",
-    "PopulationOutput",
+    "Members",
+    "MembersOutput",
     "Quantization",
     "Residual",
     "SpikingLayer",

@@ -1,4 +1,4 @@
-"""Networks of a population give what each gives alone: outputs, records, counts and gradients."""
+"""Networks of a members give what each gives alone: outputs, records, counts and gradients."""
 
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from snnlightning.errors import ConfigurationError, ShapeError
 from snnlightning.events import Events
-from snnlightning.layers import Population, Quantization, SpikingLayer, SpikingNetwork
+from snnlightning.layers import Members, Quantization, SpikingLayer, SpikingNetwork
 from snnlightning.metrics import SynOps
 from snnlightning.neurons import ALIF, LI, LIF, AbstractNeuron, CubaLI, CubaLIF
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime
@@ -50,9 +50,9 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_every_member_is_trained_and_counted_as_if_it_were_alone(backend, form, precision):
     options = {} if precision is None else {"quantization": Quantization(weight_bits=precision)}
     together, alone = ([network(k, backend, **options) for k in range(3)] for _ in range(2))
-    (x, y), population = batch(), Population(together)
+    (x, y), members = batch(), Members(together)
     given = Events.from_dense(x) if form == "events" else x
-    out = population(given, potentials=True)
+    out = members(given, potentials=True)
     sum(F.cross_entropy(logits, y) for logits in out.logits).backward()
     for k, own in enumerate(alone):
         expected = own(x, potentials=True)
@@ -74,10 +74,10 @@ def test_every_member_is_trained_and_counted_as_if_it_were_alone(backend, form, 
 
 @backends
 def test_state_hand_over_equals_one_run(backend):
-    population, (x, _) = Population([network(k, backend) for k in range(2)]), batch()
-    first = population(x[:, :7])
-    second = population(x[:, 7:], first.states)
-    whole = population(x)
+    members, (x, _) = Members([network(k, backend) for k in range(2)]), batch()
+    first = members(x[:, :7])
+    second = members(x[:, 7:], first.states)
+    whole = members(x)
     for k in range(2):
         parts = torch.cat([out.members[k].records[1].output for out in (first, second)], dim=1)
         assert torch.equal(parts, whole.members[k].records[1].output)
@@ -87,7 +87,7 @@ def test_state_hand_over_equals_one_run(backend):
 def test_thresholds_that_rise_differ_between_members(backend):
     neurons = [ALIF(beta=0.5 * (k + 1), tau_mem_ms=5.0) for k in range(2)]
     networks = [network(k, backend, neuron) for k, neuron in enumerate(neurons)]
-    (x, _), out = batch(), Population(networks)(batch()[0])
+    (x, _), out = batch(), Members(networks)(batch()[0])
     for own, member in zip(networks, out.members, strict=True):
         assert torch.equal(member.records[0].output, own(x).records[0].output)
 
@@ -95,7 +95,7 @@ def test_thresholds_that_rise_differ_between_members(backend):
 def test_every_member_may_have_an_input_of_its_own():
     x = torch.stack([batch()[0], batch()[0].flip(0)])
     networks = [network(k, "reference") for k in range(2)]
-    out = Population(networks)(x)
+    out = Members(networks)(x)
     for k in range(2):
         torch.testing.assert_close(out.logits[k], networks[k](x[k]).logits, rtol=1e-12, atol=1e-12)
 
@@ -103,7 +103,7 @@ def test_every_member_may_have_an_input_of_its_own():
 @pytest.mark.parametrize(
     ("error", "message", "networks"),
     [
-        (ConfigurationError, "a population without networks", lambda: []),
+        (ConfigurationError, "Members without networks", lambda: []),
         (ShapeError, r"stage 0 of network 1 is 8 -> 5, .*in network 0 it is 8 -> 12",
          lambda: [network(0, "auto"), network(1, "auto", size=5)]),
         (ShapeError, r"network 1 has 1 stages and network 0 has 3",
@@ -114,10 +114,10 @@ def test_every_member_may_have_an_input_of_its_own():
 )  # fmt: skip
 def test_networks_that_cannot_run_together_are_refused(error, message, networks):
     with pytest.raises(error, match=message):
-        Population(networks())
+        Members(networks())
 
 
 def test_members_of_other_kinds_are_refused_with_the_name_of_the_stage():
-    population = Population([network(0, "auto"), network(1, "auto", LIF())])
+    members = Members([network(0, "auto"), network(1, "auto", LIF())])
     with pytest.raises(ConfigurationError, match=r"layer 'hidden_0': members are CubaLIF.* and LIF"):
-        population(batch()[0])
+        members(batch()[0])

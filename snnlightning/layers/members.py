@@ -1,4 +1,4 @@
-"""Population: networks of one shape that run together in one pass, each as if it were alone."""
+"""Members: networks of one shape that run together in one pass, each as if it were alone."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ from ..typing import Connection, ConnectionKind, LayerRecord, NetworkOutput, Sta
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
-__all__ = ["Population", "PopulationOutput"]
+__all__ = ["Members", "MembersOutput"]
 
 
-class PopulationOutput(NamedTuple):
+class MembersOutput(NamedTuple):
     """``logits`` [K, B, C], and what each network returns by itself."""
 
     logits: Tensor
@@ -29,11 +29,11 @@ class PopulationOutput(NamedTuple):
         return tuple(tuple(torch.stack(variable) for variable in zip(*states, strict=True)) for states in per_layer)
 
 
-class Population(nn.Module):
-    """K networks on one batch: ``out = population(x)``, ``out.logits`` [K, B, C], ``out.members[k]`` as network k alone returns.
+class Members(nn.Module):
+    """K networks on one batch: ``out = members(x)``, ``out.logits`` [K, B, C], ``out.members[k]`` as network k alone returns.
 
     The members stay ordinary networks that own their parameters: each is trained by an optimizer of its own (or all by one: the
-    sum of K losses has the gradient of each), saved, measured and taken out (``population.networks[k]``) as if it had never been
+    sum of K losses has the gradient of each), saved, measured and taken out (``members.networks[k]``) as if it had never been
     here. Weights, thresholds, time constants, learned or not, surrogates, weight rules and precision may differ; sizes, classes of
     neurons, resets and what is detached may not. Layers are called with a member axis (:func:`snnlightning.scan.scan`), so that
     a compiled backend spreads members and samples over its threads in one call.
@@ -53,8 +53,8 @@ class Population(nn.Module):
         ...     return SpikingNetwork(
         ...         [SpikingLayer(3, 4, neuron=LIF(v_th=v_th)), SpikingLayer(4, 2, neuron=LI())], MaxOverTime()
         ...     )
-        >>> population = Population([network(0.5), network(1.0), network(2.0)])
-        >>> out = population(torch.ones(5, 7, 3))
+        >>> members = Members([network(0.5), network(1.0), network(2.0)])
+        >>> out = members(torch.ones(5, 7, 3))
         >>> out.logits.shape, len(out.members)
         (torch.Size([3, 5, 2]), 3)
     """
@@ -63,14 +63,14 @@ class Population(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
         if not len(self.networks):
-            raise ConfigurationError("a population without networks; give at least one.")
+            raise ConfigurationError("Members without networks; give at least one.")
         first = self._network(0)
         for k in range(len(self.networks)):
             _check_alike(self._network(k), first, k)
 
     def forward(
         self, x: Tensor | Events, states: Sequence[State | None] | None = None, *, potentials: bool = False
-    ) -> PopulationOutput:
+    ) -> MembersOutput:
         """Run all networks over the whole sequence.
 
         Args:
@@ -90,7 +90,7 @@ class Population(nn.Module):
         assert isinstance(x, Tensor)
         readout = self._network(0).readout
         logits = readout(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return PopulationOutput(
+        return MembersOutput(
             logits, tuple(NetworkOutput(own, tuple(kept)) for own, kept in zip(logits, records, strict=True))
         )
 
