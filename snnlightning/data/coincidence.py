@@ -19,8 +19,9 @@ class CoincidenceDataModule(SpikingDataModule):
     Each channel fires once: at the onset of its group plus normal jitter, in whole steps, cut at the ends of the grid. The
     first onset is uniform over all places that leave room for the interval, so that no channel alone tells the class.
 
-    What to expect at the defaults: neurons that forget within a step or two see whether volleys coincide, and nothing else: with
-    five intervals, 1/5 + 4/5 · 1/4 = 0.40 is the best without delays, recurrence or longer time constants.
+    What to expect at the defaults: neurons that forget within a step or two see whether volleys coincide, and little else: with
+    five intervals, 1/5 + 4/5 · 1/4 = 0.40 is about the best without delays, recurrence or longer time constants (a reset that subtracts
+    keeps the overshoot of large weights for longer; see docs/architecture.md for figures).
 
     Args:
         intervals_ms: one per class, distinct, at least two; negative: the second group is first.

@@ -48,7 +48,8 @@ class DelayedLayer(AbstractLayer):
             [0, max_delay_ms]. Drawn uniformly from there when None.
         learn_delay: whether delays are trained.
         delay_lr_factor: how many times faster than weights delays move, with Adam and its kind (by the scale of the stored
-            parameter: it holds with any optimizer group and schedule; under plain SGD it acts squared).
+            parameter: it holds with any optimizer group and schedule; under plain SGD it acts squared). What counts is the product with
+            the learning rate: published 100 · 1e-3, a tenth of a step per update; much more, and positions never settle.
         sigma_start: width in the first epoch, in steps; D / 2 when None.
         sigma_end: width from epoch ``sigma_epochs`` on.
         sigma_epochs: whole number >= 1; published: a quarter of all epochs.
