@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError, nearest, unknown_name
+from ..errors import ConfigurationError, UnknownNameError, nearest, unknown_name
 from .profile import Coefficient, Limit, Profile, refuse_mixture
 from .vocabulary import CLOCKS, COEFFICIENTS, EVIDENCE, LIMITS, READING
 
@@ -45,8 +45,12 @@ def load(name: str | Path) -> Profile:
     file = Path(name) if str(name).endswith(".toml") else _FOLDER / f"{name}.toml"
     if not file.is_file():
         ends_so = [known for known in available() if known.endswith(f"_{name}")]
-        if len(ends_so) != 1:
-            raise unknown_name("hardware profile", str(name), ends_so or available())
+        if len(ends_so) > 1:
+            raise UnknownNameError(
+                f"several hardware profiles are called {str(name)!r}: {', '.join(ends_so)}; say which."
+            )
+        if not ends_so:
+            raise unknown_name("hardware profile", str(name), available())
         file = _FOLDER / f"{ends_so[0]}.toml"
     # Files of one's own may change while a process runs; those of the package do not.
     return _read_once(file) if file.parent == _FOLDER else _read(file)

@@ -155,3 +155,11 @@ def test_asking_for_a_price_that_cannot_be_is_an_error():
         load("davies2018_loihi").price("synop")
     with pytest.raises(UnknownNameError, match="no limit named 'fanin'"):
         load("davies2018_loihi").limit("fanin")
+
+
+def test_a_chip_with_several_sources_is_asked_for_by_one_of_them():
+    several = (
+        "several hardware profiles are called 'loihi': boyle2025_loihi, davies2018_loihi, kerasspiking_loihi; say which"
+    )
+    with pytest.raises(UnknownNameError, match=several):
+        load("loihi")
