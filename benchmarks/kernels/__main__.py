@@ -1,6 +1,6 @@
 """One command: training steps of ours, of a tuned loop in PyTorch and of other libraries, in one run.
 
-    pip install 'snnlightning[fast]' snntorch norse spikingjelly sinabs spyx optax matplotlib     # what is missing is left out
+    pip install 'snnlightning[bench]'
     python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page docs/performance.md]
 
 A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns; medians of wall time with
