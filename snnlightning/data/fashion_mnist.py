@@ -1,6 +1,7 @@
 """Fashion-MNIST: 28 x 28 images of ten kinds of clothing, as spike trains; SpyTorch's tutorials 2 and 3."""
 
 import os
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ class FashionMNISTDataModule(SpikingDataModule):
     Args:
         path: ``fashion_mnist.npz``, or a folder with it or with the four official IDX files; None: the folder
             ``fashion_mnist`` under ``$SNNLIGHTNING_DATA`` (or ``data``).
-        encoder: name of an encoder: ``latency``, ``rate``, ...
+        encoder: name of an encoder (``latency``, ``rate``, ``poisson``, ...), or a mapping with ``encoder`` and its arguments.
         steps: number of time steps T, >= 1.
         tau_steps: of the latency code, in steps; 20 unless given, as in SpyTorch.
         threshold: of the latency code; 0.2 unless given, as in SpyTorch.
@@ -53,7 +54,7 @@ class FashionMNISTDataModule(SpikingDataModule):
     def __init__(
         self,
         path: str | os.PathLike[str] | None = None,
-        encoder: str = "latency",
+        encoder: str | dict[str, Any] = "latency",
         steps: int = 100,
         tau_steps: float | None = None,
         threshold: float | None = None,

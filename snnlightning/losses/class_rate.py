@@ -13,34 +13,34 @@ __all__ = ["ClassRate"]
 
 @dataclasses.dataclass(frozen=True)
 class ClassRate(AbstractTrainLoss):
-    """L = (1 / 2B) sum_bc (r_bc - r*_bc)², r_bc = (1 / T) sum_n S_bc[n], r* = true for the right class and false for the others.
+    """L = (1 / 2B) sum_bc (r_bc - r*_bc)², r_bc = (1 / T) sum_n S_bc[n], r* = right for the right class and wrong for the others.
 
-    Lower is better. Because the false rate is not 0, neurons of wrong classes stay alive. (On counts instead of rates:
+    Lower is better. Because the wrong rate is not 0, neurons of wrong classes stay alive. (On counts instead of rates:
     ``mean_squared_error`` behind the readout ``spike_count``.)
 
     Args:
-        true: spikes per step of the right class, in [0, 1].
-        false: spikes per step of the others, in [0, 1].
+        right: spikes per step of the right class, in [0, 1].
+        wrong: spikes per step of the others, in [0, 1].
 
     Source: SLAYER (Shrestha & Orchard 2018), lava-dl's SpikeRate with its usual rates.
 
     Example:
         >>> import torch
         >>> spikes = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
-        >>> round(ClassRate(true=0.5, false=0.2)(spikes, torch.tensor([0])).item(), 6)
+        >>> round(ClassRate(right=0.5, wrong=0.2)(spikes, torch.tensor([0])).item(), 6)
         0.02
     """
 
-    true: float = 0.2
-    false: float = 0.03
+    right: float = 0.2
+    wrong: float = 0.03
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """output [B, T, C]; target [B] class numbers -> scalar."""
         rates = output.mean(dim=1)
-        wanted = self.false + (self.true - self.false) * F.one_hot(target, rates.shape[-1]).to(rates.dtype)
+        wanted = self.wrong + (self.right - self.wrong) * F.one_hot(target, rates.shape[-1]).to(rates.dtype)
         return 0.5 * (rates - wanted).square().sum(dim=-1).mean()
 
     def __post_init__(self) -> None:
-        for name in ("true", "false"):
+        for name in ("right", "wrong"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f"ClassRate.{name} is {getattr(self, name)}; a number in [0, 1] is expected.")

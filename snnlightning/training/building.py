@@ -252,8 +252,8 @@ def build_loss(loss: str | Mapping[str, Any]) -> Loss:
     """A loss by name, or by a mapping with ``loss`` and its arguments.
 
     Example:
-        >>> build_loss({"loss": "class_rate", "true": 0.5})
-        ClassRate(true=0.5, false=0.03)
+        >>> build_loss({"loss": "class_rate", "right": 0.5})
+        ClassRate(right=0.5, wrong=0.03)
     """
     return cast(Loss, _thing("loss", losses, loss))
 

@@ -79,7 +79,7 @@ def test_a_class_stands_for_a_regular_train_of_its_neuron():
 
 def test_rates_of_classes_by_hand():
     spikes = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]], dtype=torch.float64)
-    loss = ClassRate(true=0.4, false=0.1)
+    loss = ClassRate(right=0.4, wrong=0.1)
     assert loss(spikes, torch.tensor([0])).item() == pytest.approx(0.5 * (0.1**2 + 0.15**2), rel=1e-12)
     assert loss(spikes, torch.tensor([1])).item() == pytest.approx(0.5 * (0.4**2 + 0.15**2), rel=1e-12)
 
@@ -115,7 +115,7 @@ def test_a_silent_layer_is_pulled_to_spike_by_the_price_of_being_late():
         ("early_cross_entropy", {"readout": "first_spike", "tau_steps": 3.0}, 2.5),
         ("cross_entropy", "first_spike", 2.5),
         ({"loss": "van_rossum", "interval_steps": 4}, "spike_count", 1.5),
-        ({"loss": "class_rate", "true": 0.4}, "spike_count", 1.5),
+        ({"loss": "class_rate", "right": 0.4}, "spike_count", 1.5),
     ],
     ids=str,
 )
@@ -154,7 +154,7 @@ def test_a_module_learns_by_it_from_a_configuration(loss, readout, gain):
     [
         (lambda: VanRossum(tau_ms=5.0, tau_rise_ms=5.0), "tau_rise_ms is 5.0 and tau_ms 5.0"),
         (lambda: VanRossum(interval_steps=0), "interval_steps is 0"),
-        (lambda: ClassRate(true=1.2), "ClassRate.true is 1.2"),
+        (lambda: ClassRate(right=1.2), "ClassRate.right is 1.2"),
         (lambda: EarlyCrossEntropy(early=-1.0), "early is -1.0"),
         (lambda: FirstSpike(tau_steps=0.0), "tau_steps is 0.0"),
         (lambda: SpikingClassifier(3, 2, [4], loss="van_rossum"), "reads potentials; use readout='spike_count'"),

@@ -132,3 +132,23 @@ def test_every_study_runs(name, tmp_path, monkeypatch):
     for number in (0, 1):
         assert (tmp_path / "out" / "trials" / str(number) / "metrics.csv").exists()
     assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
+
+
+def test_mappings_with_arguments_are_understood_on_the_command_line(tmp_path, monkeypatch):
+    """Surrogate, loss, readout, regularizers, target of operations and encoder, each as YAML reads it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["snnlightning"])
+    arguments = {
+        "model.init_args.surrogate": "{family: sparse, of: triangle, bound: 0.6}",
+        "model.init_args.loss": "{loss: class_rate, right: 0.4}",
+        "model.init_args.readout": "{readout: spike_count}",
+        "model.init_args.regularizers": "{total_synops: {strength: 1.0e-5}, rate_upper_bound: {strength: 1, population: true}}",
+        "model.init_args.synops_target": "{target: 90000, warmup_epochs: 2}",
+        "data.init_args.encoder": "{encoder: poisson, max_rate_hz: 300}",
+        "data.init_args.threshold": "null",
+    }
+    config = str(CONFIGS / "experiments" / "digits.yaml")
+    few = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.enable_progress_bar=false"]
+    assert main(["fit", "--config", config, *few, *(f"--{key}={value}" for key, value in arguments.items())]) == 0
+    (log,) = tmp_path.glob("runs/digits/version_0/metrics.csv")
+    assert "synops_multiplier" in log.read_text(encoding="utf-8")
