@@ -99,7 +99,7 @@ class AbstractLayer(AbstractStage):
     def __init__(
         self,
         neuron: AbstractNeuron,
-        surrogate: AbstractSurrogate | SpikeFunction | None,
+        surrogate: AbstractSurrogate | AbstractFiring | SpikeFunction | None,
         *,
         channels: int,
         recurrent: bool,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events, dense
+from ..firing import AbstractFiring
 from ..neurons import AbstractNeuron
 from ..scan import scan, supports
 from ..surrogates import AbstractSurrogate
@@ -63,7 +64,7 @@ class ConvolutionalLayer(AbstractLayer):
         kernel_size: Sequence[int],
         *,
         neuron: AbstractNeuron,
-        surrogate: AbstractSurrogate | SpikeFunction | None = None,
+        surrogate: AbstractSurrogate | AbstractFiring | SpikeFunction | None = None,
         stride: int | Sequence[int] = 1,
         padding: int | Sequence[int] | str = 0,
         dilation: int | Sequence[int] = 1,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events, dense
+from ..firing import AbstractFiring
 from ..neurons import AbstractNeuron
 from ..scan import initial_state, scan
 from ..surrogates import AbstractSurrogate
@@ -87,7 +88,7 @@ class DelayedLayer(AbstractLayer):
         sigma_start: float | None = None,
         sigma_end: float = 0.23,
         sigma_epochs: int = 10,
-        surrogate: AbstractSurrogate | SpikeFunction | None = None,
+        surrogate: AbstractSurrogate | AbstractFiring | SpikeFunction | None = None,
         recurrent: bool = False,
         bias: bool = False,
         backend: str = "auto",

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
+from ..firing import AbstractFiring
 from ..neurons import AbstractNeuron
 from ..scan import scan
 from ..surrogates import AbstractSurrogate
@@ -58,7 +59,7 @@ class SpikingLayer(AbstractLayer):
         out_features: int,
         *,
         neuron: AbstractNeuron,
-        surrogate: AbstractSurrogate | SpikeFunction | None = None,
+        surrogate: AbstractSurrogate | AbstractFiring | SpikeFunction | None = None,
         recurrent: bool = False,
         bias: bool = False,
         backend: str = "auto",

@@ -7,9 +7,11 @@ import pickle
 import pytest
 import torch
 from helpers import every
+from lightning import Trainer
 
 from snnlightning.distributions import AbstractDistribution, Gamma, LogUniform, Normal, Uniform, UniformDecay
 from snnlightning.errors import ConfigurationError
+from snnlightning.firing import SigmoidEscape
 from snnlightning.layers import ConvolutionalLayer, SpikingLayer, SpikingNetwork
 from snnlightning.neurons import ALIF, LIF, AdLIF, CubaLIF
 from snnlightning.readouts import LastStep
@@ -222,3 +224,44 @@ def test_a_classifier_takes_distributions_and_options_from_plain_values():
         ConfigurationError, match=r"CubaLIF has no parameter 'refractory'.* did you mean 'refractory_ms'"
     ):
         SpikingClassifier(in_features=4, num_classes=2, neuron_options={"refractory": 2.0})
+
+
+@pytest.mark.parametrize("layer", [SpikingLayer, ConvolutionalLayer])
+def test_a_configuration_by_parts_names_distributions_and_ways_of_firing_by_class(layer):
+    jsonargparse = pytest.importorskip("jsonargparse")
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(layer, "layer")
+    sizes = (
+        {"in_features": 4, "out_features": 8}
+        if layer is SpikingLayer
+        else {"in_channels": 4, "out_channels": 8, "kernel_size": [3]}
+    )
+    gamma = {"class_path": "snnlightning.distributions.Gamma", "init_args": {"mean": 12.0, "low": 1.0}}
+    neuron = {"tau_mem_ms": gamma, "v_th": [1.0] * 8, "learn_tau": "per_neuron", "bounds": {"tau_mem_ms": [1.0, 50.0]}}
+    parsed = parser.parse_object({"layer": {"class_path": f"snnlightning.layers.{layer.__name__}", "init_args": {
+        **sizes,
+        "neuron": {"class_path": "snnlightning.neurons.LIF", "init_args": neuron},
+        "surrogate": {"class_path": "snnlightning.firing.SigmoidEscape", "init_args": {"width": 0.3}},
+    }}})  # fmt: skip
+    built = parser.instantiate(parsed).layer
+    assert built.neuron.tau_mem_ms == Gamma(mean=12.0, low=1.0)
+    assert built.neuron.limits("tau_mem_ms") == (1.0, 50.0)
+    assert built.surrogate == SigmoidEscape(width=0.3)
+
+
+def test_a_checkpoint_brings_the_drawn_constants_back(tmp_path):
+    torch.manual_seed(0)
+    options = {
+        "tau_mem_ms": {"distribution": "gamma", "mean": 20.0},
+        "v_th": {"distribution": "uniform", "low": 0.5, "high": 1.5},
+    }
+    model = SpikingClassifier(in_features=4, num_classes=2, hidden_sizes=[8], **options)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    again = SpikingClassifier.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+    one, other = model.network.layers[0], again.network.layers[0]
+    assert torch.equal(one.taus_ms()["tau_mem_ms"], other.taus_ms()["tau_mem_ms"])
+    assert torch.equal(one.values()["v_th"], other.values()["v_th"])
+    x = torch.rand(3, 20, 4)
+    assert torch.equal(model(x).logits, again(x).logits)

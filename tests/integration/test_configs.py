@@ -65,6 +65,7 @@ EXPERIMENTS = {
     "digits_by_parts": lambda tmp_path: [],
     "fashion_mnist": file_of(stand_ins.write_images),
     "digits_convolutional": lambda tmp_path: [],
+    "digits_heterogeneous": lambda tmp_path: [],
     "digits_rewired": lambda tmp_path: [],
     "randman": lambda tmp_path: ["--data.init_args.samples_per_class=20", "--data.init_args.modes=50"],
     "sequential_mnist": file_of(stand_ins.write_images),
