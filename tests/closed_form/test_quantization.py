@@ -387,10 +387,11 @@ def test_no_steps_give_an_empty_output_and_the_state_that_came():
 def test_decays_are_multiples_of_a_power_of_two_with_a_straight_through_gradient(decay):
     quantization = Quantization(decay_bits=4)
     value = torch.tensor([decay, 0.5], dtype=torch.float64, requires_grad=True)
-    found = quantization.coefficients({"a": decay, "b": value})
-    assert found["a"] == round(decay * 16) / 16
-    assert found["b"].tolist() == [round(decay * 16) / 16, 0.5]
-    found["b"].sum().backward()
+    found = quantization.coefficients({"decay_mem": decay, "decay_syn": value, "a": 0.9})
+    assert found["a"] == 0.9  # a gain is no decay
+    assert found["decay_mem"] == round(decay * 16) / 16
+    assert found["decay_syn"].tolist() == [round(decay * 16) / 16, 0.5]
+    found["decay_syn"].sum().backward()
     assert value.grad.tolist() == [1.0, 1.0]
 
 
