@@ -338,8 +338,8 @@ def page() -> str:
             f"Test accuracy in per cent, mean ± standard deviation (seeds), after the last epoch; Adam (`superspike`: RMaxProp), "
             f"gradients clipped at norm 1, CPU, torch {versions}. BPTT runs the same network for as many epochs, on the fused "
             "backend where there is one; rules that go forward in time run the reference, one step at a time. Seconds are CPU "
-            "time of a busy machine: compare them within a row. Learning rate and initial gain of `eventprop` and `mostafa` were "
-            "tried out on seed 0; all others share theirs with BPTT as it was.",
+            "time of a busy machine: compare them within a row. Learning rate and initial gain of `eventprop` and `mostafa` "
+            "(and `mostafa`'s penalty) were tried out on seed 0; all others share theirs with BPTT as it was.",
             "",
             "`digits`: 1,797 images of scikit-learn in latency code, T = 20. `yin_yang`: 5,000 points, T = 60, dt = 1 ms.",
             "",
