@@ -5,6 +5,8 @@ is summed over those; a denser one is read a piece at a time, so that the passes
 way was taken changes no number. A tensor that serves as the output of one layer and the input of the next is read once.
 """
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,27 +22,82 @@ __all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
 
 _EXACT, _EXACT_DOUBLE = 2**24, 2**53
 """Whole numbers up to here, and their sums, are exact in float32 and in float64."""
+_FEW = 2**11
+"""Columns of numbers up to 1 whose sum in float32, in any order, is less than 1/4 off: n^2 / 2^24."""
+_ONE = 0x3F800000
+"""The bits of 1.0 in float32."""
 _PIECE = 2**18
 """Elements that are read at a time: 1 MB of float32."""
 _SELDOM, _MOSTLY_ZERO = 0.03, 0.5
 """Below these shares of elements that are not zero, a list is cheaper than four passes, and than a matrix product."""
 
 
-class Tally(NamedTuple):
-    """What one tensor of activity holds.
+class Tally:
+    """What one tensor of activity holds; found when it is asked for, because the sums over neurons cost more than the totals.
 
     ``sums`` [3, *N], per presynaptic neuron, over batch and time, int64: events (a whole number k is |k| of them), elements
-    that are whole and not zero (a message each), and elements that are no whole number. ``any_at`` [B, T]: whether anything
-    was sent in that step.
+    that are whole and not zero (a message each), and elements that are no whole number. ``totals``: the same over all
+    neurons. ``any_at`` [B, T]: whether anything was sent in that step.
+
+    Args:
+        activity: [B, T, *N].
+        events: its list, where there is one; called when the sums are asked for and ``at_hand`` is None.
+        at_hand: its list, where it costs nothing.
+        binary: whether it holds 0 and 1 only.
     """
 
-    sums: Tensor
-    any_at: Tensor
+    def __init__(
+        self,
+        activity: Tensor | Events,
+        events: Callable[[], Events | None],
+        at_hand: Events | None,
+        binary: bool,
+    ) -> None:
+        self._activity, self._events, self._at_hand, self._binary = activity, events, at_hand, binary
+        self._sums: Tensor | None = None
+        self._look: _Look | None = None
 
     @property
-    def analog(self) -> Tensor:
-        """Elements that are no whole number, [*N]."""
-        return self.sums[2]
+    def sums(self) -> Tensor:
+        """Events, whole and analog elements of each presynaptic neuron, int64 [3, *N]."""
+        if self._sums is None:
+            events = self._events() if self._at_hand is None else self._at_hand
+            if events is None:
+                self._sums, any_at = _tally(dense(self._activity), self._binary)
+            else:
+                self._sums, any_at = _tally_of_events(events, self._activity.shape)
+            self._look = self._look or _Look(tuple(self._sums.flatten(1).sum(dim=1).tolist()), any_at)
+        return self._sums
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Events, whole and analog elements of all neurons."""
+        return self._looked().totals
+
+    @property
+    def any_at(self) -> Tensor:
+        """Whether anything was sent in a step, bool [B, T]."""
+        return self._looked().any_at
+
+    def _looked(self) -> "_Look":
+        if self._look is None:
+            if self._at_hand is None:
+                self._look = _look_at_ones(self._activity, self._binary)
+            elif self._at_hand.value is None:
+                count = len(self._at_hand.index)
+                sent = self._at_hand.pointer.diff() > 0
+                self._look = _Look((count, count, 0), sent.view(self._activity.shape[:2]))
+        if self._look is None:
+            _ = self.sums
+        assert self._look is not None
+        return self._look
+
+
+class _Look(NamedTuple):
+    """``totals`` and ``any_at`` of a :class:`Tally`."""
+
+    totals: tuple[int, ...]
+    any_at: Tensor
 
 
 class Tallies:
@@ -56,10 +113,7 @@ class Tallies:
         activity = sent.activity if isinstance(sent, Connection) else sent.output
         counted = self._tallies.get(id(activity))
         if counted is None:
-            events = self._at_hand(activity, sent.events)
-            if events is None and isinstance(activity, Tensor) and _seldom(activity):
-                events = self.events(sent)
-            tally = _tally(dense(activity), sent.binary) if events is None else _tally_of_events(events, activity.shape)
+            tally = Tally(activity, lambda: self._if_seldom(sent), self._at_hand(activity, sent.events), sent.binary)
             counted = self._tallies[id(activity)] = (activity, tally)
         return counted[1]
 
@@ -73,6 +127,10 @@ class Tallies:
                 listed = self._lists[id(activity)] = (activity, _events(activity))
             events = listed[1]
         return events
+
+    def _if_seldom(self, sent: Connection | LayerRecord) -> Events | None:
+        activity = sent.activity if isinstance(sent, Connection) else sent.output
+        return self.events(sent) if isinstance(activity, Events) or _seldom(activity) else None
 
     def _at_hand(self, activity: Tensor | Events, given: Events | None) -> Events | None:
         """The list that came along, or that somebody made before."""
@@ -97,20 +155,44 @@ class Synapses:
     def __init__(self, connection: Connection) -> None:
         self.there = connection.weight.detach().bool()
         self.fan_out = _fan_out(connection, self.there)
-        self.uses = self.fan_out.sum()
-        self.stored = self.uses if connection.convolution is None else self.there.sum()
+        self.uses = int(self.fan_out.sum())
+        self.stored = self.uses if connection.convolution is None else int(self.there.sum())
         self.plain = connection.convolution is None and connection.delay is None
-        self.whole = int(self.stored) == self.there.numel()
+        self.whole = self.stored == self.there.numel()
         self.full = self.plain and self.whole
+        self._made_of = self._shape_of(connection)
 
-    def passed(self, tally: Tally) -> Tensor:
-        """``sums`` over all neurons, first as they are, then times the fan-out: int64 [2, 3]."""
-        sums = tally.sums.flatten(1)
-        return torch.stack([sums, sums * self.fan_out.flatten()]).sum(dim=2)
+    def still(self, connection: Connection) -> bool:
+        """Whether this is what would be made of ``connection`` too, so that nobody has to.
 
-    def numbers(self) -> Tensor:
-        """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights; int64."""
-        return torch.stack([self.uses, self.stored, torch.full_like(self.uses, self.there.numel())])
+        The weights are compared, not their versions: code that prunes writes to ``weight.data``, which has none.
+        """
+        return self._made_of == self._shape_of(connection) and torch.equal(
+            connection.weight.detach().bool(), self.there
+        )
+
+    def passed(self, tally: Tally) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Events, whole and analog elements of all neurons, first as they are, then times the fan-out."""
+        if self.full:
+            return tally.totals, tuple(total * self.there.shape[0] for total in tally.totals)
+        passed = (tally.sums.flatten(1) * self.fan_out.flatten()).sum(dim=1)
+        return tally.totals, tuple(passed.tolist())
+
+    def numbers(self) -> tuple[int, int, int]:
+        """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights."""
+        return self.uses, self.stored, self.there.numel()
+
+    @cached_property
+    def words(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """``there`` [N, N_pre] as bits: see :func:`_as_words`."""
+        return _as_words(self.there)
+
+    @staticmethod
+    def _shape_of(connection: Connection) -> tuple[Any, ...]:
+        weight = connection.weight
+        return (
+            connection.activity.shape[2:], connection.convolution, connection.delay is None, weight.shape, weight.device
+        )  # fmt: skip
 
 
 def _fan_out(connection: Connection, there: Tensor) -> Tensor:
@@ -149,34 +231,37 @@ def active_updates(
     bias: Tensor | None,
     output: Tensor,
     tallies: Tallies,
-) -> Tensor:
-    """Updates of a layer's neurons that have input, through a weight that is not zero, or a bias; int64 scalar."""
+) -> int:
+    """Updates of a layer's neurons that have input, through a weight that is not zero, or a bias."""
     batch, steps = output.shape[:2]
     neurons = output.shape[2:]
-    everywhere = torch.zeros((batch, steps), dtype=torch.bool, device=output.device)
-    always = torch.zeros(neurons, dtype=torch.bool, device=output.device)
-    if bias is not None:
-        always = bias.detach().bool().view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
+    everywhere: Tensor | None = None
     partly: list[tuple[Connection, Synapses]] = []
     for connection, own in zip(connections, synapses, strict=True):
-        tally = tallies.of(connection)
-        if tally.any_at.shape != everywhere.shape:
+        if connection.activity.shape[:2] != (batch, steps):
             raise ShapeError(
                 f"{connection.name}: activity {list(connection.activity.shape)} in a layer whose output is "
                 f"{list(output.shape)}; batch and steps must be the same."
             )
         if own.full:
-            everywhere = everywhere | tally.any_at
+            any_at = tallies.of(connection).any_at
+            everywhere = any_at if everywhere is None else everywhere | any_at
         elif own.there.numel():
             partly.append((connection, own))
     if not partly:
-        on = everywhere.sum()
-        return on * neurons.numel() + (batch * steps - on) * always.sum()
+        on = 0 if everywhere is None else int(torch.count_nonzero(everywhere))
+        constant = 0 if bias is None else int(bias.detach().bool().sum()) * neurons[1:].numel()
+        return on * neurons.numel() + (batch * steps - on) * constant
+    if everywhere is None:
+        everywhere = torch.zeros((batch, steps), dtype=torch.bool, device=output.device)
+    always = torch.zeros(neurons, dtype=torch.bool, device=output.device)
+    if bias is not None:
+        always = bias.detach().bool().view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
     lists = [tallies.events(c) if own.plain else None for c, own in partly]
     if len(neurons) == 1 and output.device.type == "cpu" and all(events is not None for events in lists):
-        sources = [(e, own.there) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
-        if {there.shape[0] for _, there in sources} == {*neurons}:
-            return torch.tensor(_reached_by_events(sources, everywhere, always))
+        sources = [(e, own.words) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
+        if {own.there.shape[0] for _, own in partly} == {*neurons}:
+            return _reached_by_events(sources, everywhere, always)
     places = [_places(c, own, tallies) for c, own in partly if c.convolution is not None and own.whole]
     if (
         len(places) == len(connections)
@@ -193,7 +278,7 @@ def active_updates(
             f"{connections[0].name}: its connections reach {list(somewhere.shape[2:])} neurons and the output is "
             f"{list(output.shape)}; a layer's output is [B, T, *N_post]."
         )
-    return (somewhere | always | everywhere.view(batch, steps, *[1] * len(neurons))).sum()
+    return int((somewhere | always | everywhere.view(batch, steps, *[1] * len(neurons))).sum())
 
 
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -268,7 +353,7 @@ def _places(connection: Connection, synapses: Synapses, tallies: Tallies) -> Ten
     return sent
 
 
-def _in_all_channels(places: list[Tensor], always: Tensor) -> Tensor:
+def _in_all_channels(places: list[Tensor], always: Tensor) -> int:
     """Updates with input where all channels [C] of a group share their places: those and, elsewhere, the ones with a bias."""
     reached = places[0]
     for more in places[1:]:
@@ -276,24 +361,25 @@ def _in_all_channels(places: list[Tensor], always: Tensor) -> Tensor:
     constant = always.view(reached.shape[1], -1)
     on = reached.transpose(0, 1).flatten(1).sum(dim=1)
     elsewhere = reached.numel() // max(1, reached.shape[1]) - on
-    found: Tensor = (on * constant.shape[1] + elsewhere * constant.sum(dim=1)).sum()
-    return found
+    return int((on * constant.shape[1] + elsewhere * constant.sum(dim=1)).sum())
 
 
-def _reached_by_events(sources: list[tuple[Events, Tensor]], everywhere: Tensor, always: Tensor) -> int:
+def _reached_by_events(
+    sources: list[tuple[Events, np.ndarray[Any, np.dtype[np.uint64]]]], everywhere: Tensor, always: Tensor
+) -> int:
     """How many updates have input: 64 neurons are the bits of a word, and each event sets those it reaches.
 
     Args:
-        sources: events [B, T, N_pre] and which weights are not zero, bool [N, N_pre].
+        sources: events [B, T, N_pre] and which weights are not zero, bool [N, N_pre] as words.
         everywhere: steps in which every neuron has input, bool [B, T].
         always: neurons that have input at every step, bool [N].
     """
     reached = np.repeat(_as_words(always.unsqueeze(1)), everywhere.numel(), axis=1)
-    for events, there in sources:
+    for events, words in sources:
         pointer = events.pointer.numpy()
         rows = np.flatnonzero(np.diff(pointer))
         if len(rows):
-            for word, bits in zip(reached, _as_words(there), strict=True):
+            for word, bits in zip(reached, words, strict=True):
                 sent = torch.from_numpy(bits.view(np.int64)).index_select(0, events.index).numpy()
                 word[rows] |= np.bitwise_or.reduceat(sent.view(np.uint64), pointer[rows])
     some = ~everywhere.flatten().numpy()
@@ -355,7 +441,36 @@ def _reached_later(sent: Tensor, there: Tensor, delay: Delay) -> Tensor:
     return reached
 
 
-def _tally(activity: Tensor, binary: bool) -> Tally:
+def _look_at_ones(activity: Tensor | Events, binary: bool) -> _Look | None:
+    """What activity holds when that is zeros and ones, by its rows' sums; None when a closer look is needed.
+
+    Nobody says so of an input, and it is proved in whole numbers: when the bits of all elements together are those of 1.0,
+    every element is 0 or a power of two up to 1. One that is neither 0 nor 1 then takes at least 1/2 from a row's sum, far
+    more than rounding can give back over so few columns, and elements that are not zero outnumber the sum.
+    """
+    rows, columns = activity.shape[:2].numel(), activity.shape[2:].numel()
+    if not isinstance(activity, Tensor) or activity.device.type != "cpu" or activity.dtype != torch.float32:
+        return None
+    if not activity.numel() or columns > (_EXACT if binary else _FEW):
+        return None
+    sums, count = np.empty(rows, np.float32), 0
+    at, step = 0, max(1, 2 * _PIECE // columns)
+    for piece in activity.detach().reshape(rows, columns).split(step):
+        torch.sum(piece, dim=1, out=torch.from_numpy(sums[at : at + len(piece)]))
+        at += len(piece)
+        if not binary:
+            bits = piece.numpy().view(np.int32)
+            if int(np.bitwise_or.reduce(bits.reshape(-1))) not in (0, _ONE):
+                return None
+            count += int(np.count_nonzero(bits))
+    total = float(sums.sum(dtype=np.float64))
+    if not binary and total != count:
+        return None
+    return _Look((int(total), int(total), 0), torch.from_numpy(sums > 0).view(activity.shape[:2]))
+
+
+def _tally(activity: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
+    """``sums`` and ``any_at`` of a :class:`Tally`."""
     activity = activity.detach()
     batch, steps = activity.shape[:2]
     features = activity.shape[2:]
@@ -364,7 +479,7 @@ def _tally(activity: Tensor, binary: bool) -> Tally:
         activity = activity.to(torch.int64).abs()
         any_at = (activity != 0).flatten(2).any(dim=-1) if activity.numel() else activity.new_zeros(batch, steps).bool()
         events, sent = activity.sum(dim=(0, 1)), (activity != 0).sum(dim=(0, 1))
-        return Tally(torch.stack([events, sent, torch.zeros_like(events)]), any_at)
+        return torch.stack([events, sent, torch.zeros_like(events)]), any_at
     flat = activity.reshape(batch * steps, features.numel())
     sums = torch.zeros((3, features.numel()), dtype=torch.int64, device=activity.device)
     rows = []
@@ -373,10 +488,10 @@ def _tally(activity: Tensor, binary: bool) -> Tally:
         sums = sums + torch.stack(more)
         rows.append(any_in)
     any_at = torch.cat(rows) if rows else torch.zeros(batch * steps, dtype=torch.bool, device=activity.device)
-    return Tally(sums.view(3, *features), any_at.view(batch, steps))
+    return sums.view(3, *features), any_at.view(batch, steps)
 
 
-def _tally_of_events(events: Events, shape: torch.Size) -> Tally:
+def _tally_of_events(events: Events, shape: torch.Size) -> tuple[Tensor, Tensor]:
     """One pass over the events instead of one over all elements [B, T, *N]."""
     features, value = events.shape[2], events.value
     any_at = (events.pointer.diff() > 0).view(shape[:2])
@@ -390,7 +505,7 @@ def _tally_of_events(events: Events, shape: torch.Size) -> Tally:
             value = torch.where(is_whole, value, 0.0)
         # Whole numbers and their sums are exact in float64.
         weighted = torch.bincount(events.index, value.abs().to(torch.float64), minlength=features).to(torch.int64)
-    return Tally(torch.stack([weighted, whole, analog]).view(3, *shape[2:]), any_at)
+    return torch.stack([weighted, whole, analog]).view(3, *shape[2:]), any_at
 
 
 def _tally_of_piece(piece: Tensor, binary: bool) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:

@@ -23,6 +23,7 @@ samples were batched or spread over processes.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -86,6 +87,9 @@ class SynOps(Metric):
         self.add_state("stored", torch.zeros((_ROWS, 3), dtype=torch.int64), dist_reduce_fx="max")
         self._rows: dict[str, int] = {}
         self._rows_of: Tensor | None = None
+        self._synapses: dict[str, Synapses] = {}
+        self._stored: dict[str, tuple[int, int, int]] = {}
+        self._stored_in: Tensor | None = None
 
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
         """Count one batch.
@@ -103,14 +107,15 @@ class SynOps(Metric):
                 "no records to count; pass what the network returned: a NetworkOutput, or its records."
             )
         # Mixed precision would round the sums: whole numbers above 256 are not exact in half of it.
-        with torch.autocast(records[0].output.device.type, enabled=False):
+        kind = records[0].output.device.type
+        with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
             self._count(records)
 
     def _count(self, records: Sequence[LayerRecord]) -> None:
         batch, steps = records[0].output.shape[:2]
         tallies = Tallies()
-        counts: dict[str, Tensor] = {}
-        stored: dict[str, Tensor] = {}
+        counts: dict[str, _Row] = {}
+        stored: dict[str, tuple[int, int, int]] = {}
         updates = 0
         for record in records:
             slots = batch * steps * record.output.shape[2:].numel() if record.neurons else 0
@@ -122,17 +127,20 @@ class SynOps(Metric):
                         f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}."
                     )
                 key = _key(connection.kind, record.name, connection.name)
-                synapses.append(Synapses(connection))
+                synapses.append(self._synapses_of(connection))
                 _put(counts, key, _of_connection(connection, synapses[-1], tallies), connection.shared)
                 stored[key] = synapses[-1].numbers()
             kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
             _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, synapses, tallies), shared)
         device = self.table.device
         rows = torch.tensor([self._row(key) for key in counts], device=device)
-        self.table = self.table.index_add(0, rows, torch.stack([*counts.values()]).to(device))
-        rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
-        kept = torch.stack([*stored.values()]).to(device) if stored else self.stored[:0]
-        self.stored = torch.maximum(self.stored, torch.zeros_like(self.stored).index_copy(0, rows, kept))
+        self.table = self.table.index_add(0, rows, torch.tensor([*counts.values()], device=device))
+        if stored != self._stored or self.stored is not self._stored_in:
+            rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
+            kept = torch.tensor([*stored.values()], device=device, dtype=torch.int64).view(-1, 3)
+            most = torch.zeros_like(self.stored).index_copy(0, rows, kept)
+            self.stored = self._stored_in = torch.maximum(self.stored, most)
+            self._stored = stored
         self.samples = self.samples + batch
         self.neuron_updates = self.neuron_updates + updates
 
@@ -197,6 +205,13 @@ class SynOps(Metric):
         """Counts are whole numbers and stay so."""
         return self
 
+    def _synapses_of(self, connection: Connection) -> Synapses:
+        """Those of the last batch, when the weights that are zero are still the same ones."""
+        known = self._synapses.get(connection.name)
+        if known is None or not known.still(connection):
+            known = self._synapses[connection.name] = Synapses(connection)
+        return known
+
     def _row(self, key: str) -> int:
         """The row of a connection; taken when it is new."""
         if self._rows_of is not self.names:
@@ -235,31 +250,34 @@ def _decode(names: Tensor) -> list[str]:
     return [bytes(row).rstrip(b"\0").decode() for row in rows[: int((rows[:, 0] != 0).sum())]]
 
 
-def _put(counts: dict[str, Tensor], key: str, row: Tensor, shared: bool) -> None:
+_Row = tuple[int, ...]
+"""Of a connection or a layer: see ``_COLUMNS``."""
+
+
+def _put(counts: dict[str, _Row], key: str, row: _Row, shared: bool) -> None:
     if key in counts and not shared:
         raise ConfigurationError(
             f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
             "(layer.run(x, name=...)), or say that they share their weights (shared=True)."
         )
     before = counts.get(key)
-    counts[key] = row if before is None else before + row
+    counts[key] = row if before is None else tuple(a + b for a, b in zip(before, row, strict=True))
 
 
-def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> Tensor:
+def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> _Row:
     """The row of a connection, summed over the batch."""
     if synapses.plain and not synapses.full:
         tallies.events(connection)  # active_updates needs the list, and the tally is had from it
     (events, whole, analog), (synops, once, macs) = synapses.passed(tallies.of(connection))
-    return torch.stack([synops, once, macs, events, whole + analog, events.new_tensor(connection.activity.numel())])
+    return synops, once, macs, events, whole + analog, connection.activity.numel()
 
 
-def _of_layer(record: LayerRecord, slots: int, synapses: list[Synapses], tallies: Tallies) -> Tensor:
+def _of_layer(record: LayerRecord, slots: int, synapses: list[Synapses], tallies: Tallies) -> _Row:
     """The row of a layer's neurons, summed over the batch."""
-    none = torch.zeros((), dtype=torch.int64, device=record.output.device)
     if not record.neurons:
-        return none.expand(_COLUMNS)
-    active, possible = active_updates(record.connections, synapses, record.bias, record.output, tallies), none + slots
+        return (0,) * _COLUMNS
+    active = active_updates(record.connections, synapses, record.bias, record.output, tallies)
     if not record.spiking:
-        return torch.stack([none, none, none, active, none, possible])
-    events, whole, analog = tallies.of(record).sums.flatten(1).sum(dim=1)
-    return torch.stack([events, none, analog, active, whole + analog, possible])
+        return 0, 0, 0, active, 0, slots
+    events, whole, analog = tallies.of(record).totals
+    return events, 0, analog, active, whole + analog, slots

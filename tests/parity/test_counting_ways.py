@@ -146,3 +146,71 @@ def test_places_reached_by_whole_kernels_are_those_of_the_convolution_with_lists
     assert found == by("passes", monkeypatch, records)
     here = reached | back if constant is None else reached | back | (constant != 0).view(-1, 1, 1)
     assert found.active_updates["l"] * 2 == int(here.sum()) < here.numel()
+
+
+NEARLY_ONES = {
+    "nothing": [],
+    "ones": [1.0, 1.0],
+    "just below one": [1.0, 1.0 - 2.0**-24],
+    "two halves": [0.5, 0.5],
+    "a half and one and a half": [0.5, 1.5],
+    "powers of two": [2.0**-3, 2.0**-63],
+    "next to nothing": [1.0, 2.0**-149],
+    "a three": [3.0, 1.0],
+    "minus one": [-1.0, 1.0],
+    "minus nothing": [-0.0, 1.0],
+    "no number": [torch.nan, 1.0],
+}
+
+
+@pytest.mark.parametrize("columns", [1, 7, _counting._FEW, _counting._FEW + 1])
+@pytest.mark.parametrize("values", NEARLY_ONES.values(), ids=NEARLY_ONES.keys())
+def test_zeros_and_ones_are_told_from_what_comes_near_by_the_sums_of_rows(values, columns):
+    x = torch.zeros(1, 4, columns)
+    x[0, 1] = 1.0  # whole numbers in which a small rest would be lost
+    for at, value in enumerate(values):
+        x[0, (1, 3)[at % 2], columns // 2] = value
+    found = _counting._look_at_ones(x, binary=False)
+    if bool(((x == 0) & ~x.signbit() | (x == 1)).all()) and columns <= _counting._FEW:
+        assert found is not None
+        assert found.totals == (int(x.sum()), int(x.sum()), 0)
+        assert torch.equal(found.any_at, x.bool().any(dim=2))
+    else:
+        assert found is None
+
+
+@pytest.mark.parametrize("value", [2.0**-1, 2.0**-7, 1.0 - 2.0**-24])
+def test_rounding_hides_no_fraction_in_the_widest_row_that_is_looked_at_in_this_way(value):
+    x = torch.ones(1, 2, _counting._FEW)
+    x[0, 1, 5] = value
+    assert _counting._look_at_ones(x, binary=False) is None
+
+
+def test_weights_that_were_pruned_between_two_batches_are_counted_as_they_were():
+    weight = torch.nn.Parameter(torch.ones(2, 3))
+    x = torch.ones(1, 4, 3)
+
+    def batch() -> list[LayerRecord]:
+        synapses = Connection("l.w_in", "input", x, weight, True)
+        return [LayerRecord("l", False, torch.zeros(1, 4, 2), (), None, (synapses,))]
+
+    metric = SynOps()
+    metric.update(batch())
+    metric.update(batch())
+    weight.data[0, 0] = 0.0  # as code that prunes writes: no version says so
+    metric.update(batch())
+    with torch.no_grad():
+        weight[1, 2] = 0.0
+    metric.update(batch())
+    assert metric.compute().total == (24 + 24 + 20 + 16) / 4
+    assert metric.compute().synapses == {"l.w_in": 6}
+
+
+def test_the_same_weights_under_another_shape_of_input_are_looked_at_again():
+    kernel = torch.ones(1, 1, 3)
+    slide = Convolution((1,), (0,), (1,))
+    metric = SynOps()
+    for size in (5, 4):
+        synapses = Connection("c.w", "input", torch.ones(1, 1, 1, size), kernel, True, slide)
+        metric.update([LayerRecord("c", False, torch.zeros(1, 1, 1, size - 2), (), None, (synapses,))])
+    assert metric.compute().total == (9 + 6) / 2
