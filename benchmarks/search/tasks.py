@@ -26,7 +26,7 @@ TASKS: dict[str, dict[str, Any]] = {
     # 1,797 images of 8 x 8: 1,007 to train, 395 to validate, 395 to test.
     "digits": {
         "model": {**MODEL, "init_args": {**MODEL["init_args"], "in_features": 64}},
-        "data": {"class_path": "DigitsDataModule", "init_args": {"steps": 20, "batch_size": 250, "events": True}},
+        "data": {"class_path": "DigitsDataModule", "init_args": {"steps": 20, "batch_size": 100, "events": True}},
         "space": {
             "data.encoder": ["latency", "rate"],
             "data.max_probability": {"choices": [0.4], "when": {"data.encoder": "rate"}},

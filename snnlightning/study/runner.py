@@ -168,14 +168,14 @@ class Runner:
             write_front(self.directory, front)
 
         with_room(write, self.directory, self._note)
-        self._tidy({point["number"] for point in front["points"]})
+        self._tidy(self.config.policy.parents(rows, self.config.objectives))
         row = row_of(known, self.archive)
         for observer in self.observers:
             observer.finished(row.as_dict(), front["points"])
 
-    def _tidy(self, front: set[int]) -> None:
+    def _tidy(self, parents: set[int]) -> None:
         """Remove the states of trainings that nothing will go on from: they would fill the disk."""
-        needed = front | {entry.parent for entry in self.archive.open}
+        needed = parents | {entry.parent for entry in self.archive.open}
         for entry in self.archive:
             if entry.finished and entry.job.keep_state and entry.number not in needed:
                 (trial_directory(self.directory, entry.number) / STATE).unlink(missing_ok=True)

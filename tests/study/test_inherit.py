@@ -1,6 +1,7 @@
 """Inheritance: what a child gets from its parent, what an edit does to it, and who hears of it."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 
 from snnlightning.errors import ConfigurationError
 from snnlightning.study import Study
-from snnlightning.study.archive import Archive
+from snnlightning.study.archive import Archive, Entry
 from snnlightning.study.edits import draw_edits, edited
 from snnlightning.study.files import read_yaml
+from snnlightning.study.front import front_points
 from snnlightning.study.jobs import Job
 from snnlightning.study.search_study import Record, SearchStudy
 from snnlightning.study.trial import run_trial
@@ -30,8 +32,10 @@ MODEL: dict[str, Any] = {
         "learning_rate": 0.02,
     },
 }
+SWEPT = 0.45
+"""A share that no edit prunes: who has it, has it from a sweep."""
 INHERIT: dict[str, Any] = {
-    "policy": {"name": "inherit", "short_epochs": 1, "start": 0.3, "sweep": {"prune": [0.0, 0.5]}},
+    "policy": {"name": "inherit", "short_epochs": 1, "start": 0.3, "sweep": {"prune": [0.0, SWEPT]}},
     "trials": 7,
     "chance_margin": 0.02,
     "model": {**MODEL, "init_args": {**MODEL["init_args"], "hidden_sizes": [12], "learning_rate": 0.05}},
@@ -157,9 +161,33 @@ def test_the_front_says_where_a_network_comes_from(searched: Study) -> None:
         assert point["epochs"] == 1 + len(point["lineage"])
 
 
-def test_the_state_of_a_training_is_kept_on_the_front_only(searched: Study) -> None:
+def test_the_state_of_a_training_is_kept_for_parents_only(searched: Study) -> None:
     kept = {int(file.parent.name) for file in searched.directory.glob("trials/*/last.ckpt")}
-    assert kept == {point["number"] for point in front(searched.directory)["points"]}
+    rows, objectives = searched.rows(), searched.config.objectives
+    fronts = (front_points(rows, objectives), front_points([replace(row, swept=()) for row in rows], objectives))
+    assert kept == {point.row.number for points in fronts for point in points}
+    assert len(kept) < len(rows)
+
+
+@pytest.mark.parametrize(("share", "some"), [(0.0, False), (1.0, True)])
+def test_children_start_from_swept_points_as_often_as_is_said(
+    share: float, some: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries: dict[int, Entry] = {}
+    original = Archive.update
+
+    def spy(self: Archive, entry: Entry) -> None:
+        entries[entry.number] = entry
+        original(self, entry)
+
+    monkeypatch.setattr(Archive, "update", spy)
+    policy = {**INHERIT["policy"], "swept": share, "fresh": 0.0}
+    study = Study(config(**{**INHERIT, "trials": 5, "policy": policy}), tmp_path / "study")
+    study.run(workers=0)
+    assert any(point.prune == SWEPT for row in study.rows() for point in row.swept), "something to choose from"
+    children = [entry.job.edits for entry in entries.values() if entry.kind == "inherited"]
+    assert children
+    assert any({"edit": "prune", "share": SWEPT} in edits for edits in children) is some
 
 
 def test_no_sampler_is_told_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +228,7 @@ def test_a_search_that_was_killed_and_taken_up_is_the_search_that_was_not(
     assert set(states(tmp_path / "study")) == {"COMPLETE"}
 
 
-@pytest.mark.parametrize("wrong", [{"short_epochs": 0}, {"start": 1.5}, {"fresh": -0.1}, {"edits": 0}])
+@pytest.mark.parametrize("wrong", [{"short_epochs": 0}, {"start": 1.5}, {"fresh": -0.1}, {"edits": 0}, {"swept": 2.0}])
 def test_an_inheritance_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="policy inherit"):
         config(policy={"name": "inherit", **wrong})

@@ -10,11 +10,14 @@ begun when it fits into what is left beside the jobs that run and the trainings 
 
 import abc
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..archive import Entry
 from ..desk import Desk
 from ..jobs import Job
+from ..objectives import AbstractObjective
+from ..rows import TrialRow
 from ..samplers import seed_of
 from ..search_study import Record
 from ..space import Space
@@ -47,6 +50,10 @@ class AbstractPolicy(abc.ABC):
     def goes_on_until(self, entry: Entry) -> int:
         """The epoch up to which a paused trial would be trained next."""
         return whole(entry.job)
+
+    def parents(self, rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> set[int]:
+        """Numbers of the finished trials that a training may start from later: their trainings' states are kept."""
+        return set()
 
     def committed(self, desk: Desk, besides: int | None = None) -> float:
         """Epochs that are spent, run at the moment or are promised to paused trials.

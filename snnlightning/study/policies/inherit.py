@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ConfigurationError
@@ -11,7 +12,8 @@ from ..desk import Desk
 from ..edits import Edit, draw_edits, edited
 from ..front import FrontPoint, front_points
 from ..jobs import Job
-from ..rows import rows_of
+from ..objectives import AbstractObjective
+from ..rows import TrialRow, rows_of
 from ..samplers import seed_of
 from ..search_study import Record
 from ..sweep import Sweep
@@ -28,9 +30,13 @@ class Inherit(AbstractPolicy):
     """Lamarckian evolution of the front, with a sampler for new blood.
 
     start: fresh networks from the sampler, ``short_epochs`` each, until ``start`` of the budget is spent; then, with
-    probability ``fresh``, another one; else a child: a point of the front is drawn, the child gets its weights and optimizer
-    state, ``edits`` of {prune, narrow, stop earlier, regularize, learning rate}, and ``short_epochs`` of training. A point
-    that a sweep found starts its child stopped and pruned as it is, with one edit less.
+    probability ``fresh``, another one; else a child: a parent is drawn, the child gets its weights and optimizer state,
+    ``edits`` of {prune, narrow, stop earlier, regularize, learning rate}, and ``short_epochs`` of training.
+
+    Parents are the front of what trainings reached by themselves, or, with probability ``swept``, that of everything. A point
+    that a sweep found starts its child stopped and pruned as it is, with one edit less. Sweeps find many points where
+    networks are small and none where they are accurate; were all parents drawn from the one front, the accurate end of it
+    would hardly be trained on.
 
     The sampler is told of fresh networks only: the values of a child are not those of its parameters.
 
@@ -38,6 +44,7 @@ class Inherit(AbstractPolicy):
         short_epochs: of every training; a quarter of ``max_epochs``, rounded up, when None.
         start: share of the budget that goes to fresh networks first, in (0, 1].
         fresh: share of fresh networks after that, in [0, 1].
+        swept: share of children whose parents are drawn from the front with swept points, in [0, 1].
         edits: of each child, >= 1.
         sweep: after every training; ``false`` for none.
 
@@ -45,12 +52,13 @@ class Inherit(AbstractPolicy):
         ConfigurationError: out of range.
 
     Source: after T. Elsken, J. H. Metzen and F. Hutter 2019, LEMONADE, arXiv 1804.09081. Differs: parents are drawn
-    uniformly from the front, edits only shrink or re-tune, and a sampler supplies the newcomers.
+    uniformly from the fronts, edits only shrink or re-tune, and a sampler supplies the newcomers.
     """
 
     short_epochs: int | None = None
     start: float = 0.1
     fresh: float = 0.15
+    swept: float = 0.5
     edits: int = 2
     sweep: Sweep | None = dataclasses.field(default_factory=Sweep)
 
@@ -62,7 +70,7 @@ class Inherit(AbstractPolicy):
                 raise ConfigurationError(
                     f"policy inherit: {name} is {value!r}; a whole number of at least 1 is expected."
                 )
-        for name in ("start", "fresh"):
+        for name in ("start", "fresh", "swept"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"policy inherit: {name} is {value!r}; a share from 0 to 1 is expected.")
@@ -71,12 +79,16 @@ class Inherit(AbstractPolicy):
         number = len(desk.archive)
         source = random.Random(seed_of(desk.config.seed, number, _CHOICES))
         committed, budget = self.committed(desk), desk.config.budget
-        parents = front_points(rows_of(desk.archive), desk.config.objectives)
+        rows, objectives = rows_of(desk.archive), desk.config.objectives
+        parents = front_points(rows, objectives) if source.random() < self.swept else _unswept(rows, objectives)
         if committed < self.start * budget or not parents or source.random() < self.fresh:
             entry = self._fresh(desk)
         else:
             entry = self._child(desk, source.choice(parents), source)
         return entry if committed + entry.job.until_epoch <= budget else None
+
+    def parents(self, rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> set[int]:
+        return {point.row.number for point in (*front_points(rows, objectives), *_unswept(rows, objectives))}
 
     def _fresh(self, desk: Desk) -> Entry:
         records = [
@@ -120,6 +132,11 @@ class Inherit(AbstractPolicy):
             keep_state=True,
             sweep=Sweep.arguments(self.sweep),
         )
+
+
+def _unswept(rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> list[FrontPoint]:
+    """The front of what trainings reached by themselves: there would be no other one if nothing had been swept."""
+    return front_points([dataclasses.replace(row, swept=()) for row in rows], objectives)
 
 
 def _of_sweep(point: FrontPoint, parent: Entry) -> tuple[Edit, ...]:

@@ -1,0 +1,75 @@
+"""The comparison of searches says what the results say: levels, ratios, tests and verdicts."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.search.comparing import curves, mann_whitney, ratio
+from benchmarks.search.page import page
+from benchmarks.search.picture import picture
+
+
+def run(arm: str, seed: int, curve: list[tuple[float, float]]) -> dict[str, Any]:
+    """A search as a line of results, whose four hypervolumes are all the same."""
+    values = {"accuracy": 0.9, "synops": 100.0 + seed}
+    return {
+        "task": "digits",
+        "arm": arm,
+        "seed": seed,
+        "budget": 80,
+        "epochs": 16,
+        "trials": 5,
+        "failed": 0,
+        "cpu_seconds": 1.0,
+        "curve": [[spent, volume, volume, volume, volume] for spent, volume in curve],
+        "front": [{"kind": "trained", "validation": values, "test": values}],
+        "versions": dict.fromkeys(("python", "torch", "lightning", "optuna", "numpy", "platform"), "1"),
+    }
+
+
+def searches(late: float = 1.0) -> dict[str, list[dict[str, Any]]]:
+    """TPE comes to about 1.0 at the end; inherit to 1.1 after so much of a quarter of the budget."""
+    return {
+        "TPE": [run("TPE", seed, [(16, 0.5), (70, 1.0 + 0.001 * seed)]) for seed in range(4)],
+        "inherit": [run("inherit", seed, [(20 * late, 1.1 + 0.001 * seed)]) for seed in range(4)],
+    }
+
+
+def test_a_curve_is_zero_before_the_first_network_and_holds_its_last_level() -> None:
+    table = curves([run("TPE", 0, [(15.2, 0.5), (90.0, 0.7)])], 0, 80)
+    assert table.shape == (1, 81)
+    assert table[0, 15] == 0.0
+    assert table[0, 16] == table[0, 79] == 0.5
+    assert table[0, 80] == 0.7, "what was running when the budget ended counts at its end"
+
+
+def test_the_ratio_is_the_budget_over_the_epochs_to_the_target() -> None:
+    rows = searches()
+    baseline, arm = (curves(rows[name], 0, 80) for name in ("TPE", "inherit"))
+    assert ratio(arm, baseline) == (4.0, 4.0, 4.0)
+    assert ratio(np.full((3, 81), 0.9), baseline) == (0.0, 0.0, 0.0), "a target that is never reached"
+
+
+def test_p_is_exact() -> None:
+    assert mann_whitney([4.0, 5.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx(1 / 20)
+    assert mann_whitney([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) == 1.0
+    assert mann_whitney([1.0, 1.0], [1.0, 1.0]) == 1.0
+
+
+@pytest.mark.parametrize(("late", "says"), [(1.0, "**holds**"), (2.0, "**does not hold**")])
+def test_the_verdict_follows_from_the_results(late: float, says: str) -> None:
+    text = page({"digits": searches(late)})
+    assert f"- inherit: the target {says}" in text
+    assert "is better than TPE" in text
+    assert "Not run yet: yin_yang" in text
+
+
+def test_a_seed_that_reaches_no_level_is_said() -> None:
+    assert "none (0 of 4)" in page({"digits": searches()})
+
+
+def test_the_picture_has_every_search() -> None:
+    drawn = picture({"digits": searches()})
+    assert drawn.count("<path") == 2 + 2 * 3
+    assert "nan" not in drawn
