@@ -374,16 +374,47 @@ def _reached_by_events(
         everywhere: steps in which every neuron has input, bool [B, T].
         always: neurons that have input at every step, bool [N].
     """
-    reached = np.repeat(_as_words(always.unsqueeze(1)), everywhere.numel(), axis=1)
-    for events, words in sources:
-        pointer = events.pointer.numpy()
-        rows = np.flatnonzero(np.diff(pointer))
-        if len(rows):
-            for word, bits in zip(reached, words, strict=True):
-                sent = torch.from_numpy(bits.view(np.int64)).index_select(0, events.index).numpy()
-                word[rows] |= np.bitwise_or.reduceat(sent.view(np.uint64), pointer[rows])
-    some = ~everywhere.flatten().numpy()
-    return int(everywhere.sum()) * len(always) + _bits_set(reached[:, some])
+    rows = np.flatnonzero(~everywhere.flatten().numpy())
+    total = int(torch.count_nonzero(everywhere)) * len(always)
+    constant, complete = (_as_words(at.unsqueeze(1))[:, 0] for at in (always, torch.ones_like(always)))
+    for word, (start, all_bits) in enumerate(zip(constant, complete, strict=True)):
+        reached = np.full(len(rows), start)
+        for events, words in sources:
+            _add_reached(reached, rows, events, words[word], all_bits)
+        some = np.flatnonzero(reached != all_bits)
+        total += (len(rows) - len(some)) * int(all_bits).bit_count() + _bits_set(reached.take(some))
+    return total
+
+
+_ROUNDS = 6
+"""Events of a row that are looked at one after the other before the rest of them is taken together."""
+
+
+def _add_reached(
+    reached: np.ndarray[Any, np.dtype[np.uint64]],
+    rows: np.ndarray[Any, Any],
+    events: Events,
+    bits: np.ndarray[Any, np.dtype[np.uint64]],
+    complete: np.uint64,
+) -> None:
+    """reached |= the bits of each event, row by row; where few weights are zero, few events make a row complete."""
+    pointer, index = events.pointer.numpy(), events.index.numpy()
+    at, end = pointer[rows], pointer[rows + 1]
+    place = np.flatnonzero((at < end) & (reached != complete))
+    at, end, got = at[place], end[place], reached[place]
+    for _ in range(_ROUNDS):
+        if not len(place):
+            return
+        got |= bits[index[at]]
+        at += 1
+        reached[place] = got
+        going = np.flatnonzero((at < end) & (got != complete))  # places are had sooner by number than by mask
+        place, at, end, got = place.take(going), at.take(going), end.take(going), got.take(going)
+    if len(place):
+        lengths = end - at
+        starts = np.cumsum(lengths) - lengths
+        rest = np.repeat(at - starts, lengths) + np.arange(int(lengths.sum()))
+        reached[place] = got | np.bitwise_or.reduceat(bits[index[rest]], starts)
 
 
 def _as_words(there: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -454,7 +485,7 @@ def _look_at_ones(activity: Tensor | Events, binary: bool) -> _Look | None:
     if not activity.numel() or columns > (_EXACT if binary else _FEW):
         return None
     sums, count = np.empty(rows, np.float32), 0
-    at, step = 0, max(1, 2 * _PIECE // columns)
+    at, step = 0, max(1, 4 * _PIECE // columns)
     for piece in activity.detach().reshape(rows, columns).split(step):
         torch.sum(piece, dim=1, out=torch.from_numpy(sums[at : at + len(piece)]))
         at += len(piece)
