@@ -90,7 +90,18 @@ class AbstractSignalEncoder(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, signal: Tensor) -> Tensor:
-        """signal -> spikes [B, T, N]."""
+        """signal -> spikes [B, T, N].
+
+        Raises:
+            DataError: values that are not finite.
+        """
+
+    def check(self, signal: Tensor) -> None:
+        """Refuse what has no code."""
+        if not bool(signal.isfinite().all()):
+            raise DataError(
+                f"signal has {int((~signal.isfinite()).sum())} values that are not finite; {type(self).__name__} has no code for them."
+            )
 
 
 def in_range(

@@ -101,11 +101,13 @@ class Cochlea(AbstractSignalEncoder):
 
         Raises:
             ShapeError: not [B, S], or shorter than a step.
+            DataError: values that are not finite.
         """
         if signal.ndim != 2 or signal.shape[1] < self._per_step:
             raise ShapeError(
                 f"signal is {list(signal.shape)}; Cochlea takes audio [B, S] with at least {self._per_step} samples, one step."
             )
+        self.check(signal)
         return self._fire(self._hair_cells(signal.double()))
 
     def _hair_cells(self, audio: Tensor) -> Tensor:

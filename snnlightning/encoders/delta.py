@@ -42,9 +42,11 @@ class Delta(AbstractSignalEncoder):
 
         Raises:
             ShapeError: not [B, T, C], or no step.
+            DataError: values that are not finite.
         """
         if signal.ndim != 3 or signal.shape[1] == 0:
             raise ShapeError(f"signal is {list(signal.shape)}; Delta takes [B, T, C] with T >= 1.")
+        self.check(signal)
         known, moved = signal[:, 0].double(), []
         for n in range(signal.shape[1]):
             k = torch.trunc((signal[:, n].double() - known) / self.threshold)

@@ -70,6 +70,10 @@ class AbstractStage(nn.Module, abc.ABC):
             binary: whether x is known to hold spikes only (it does when it is a spiking layer's output).
         """
 
+    def initial_state(self, batch: int) -> State | None:
+        """With what the first piece of a longer sequence begins; None where that is all zeros and nobody needs to say so."""
+        return None
+
     def start_epoch(self, epoch: int) -> None:
         """Set what changes from epoch to epoch (widths of learned delays, sparsity schedules); epoch >= 0."""
 

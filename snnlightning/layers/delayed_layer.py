@@ -286,7 +286,10 @@ class DelayedLayer(AbstractLayer):
 
     def _in_steps(self, delay_ms: DelayMs, max_delay_ms: float) -> Tensor:
         """Given delays in steps, [N, N_in] or [N_in]."""
-        given = torch.as_tensor(cast(object, delay_ms), dtype=torch.float64)
+        try:
+            given = torch.as_tensor(cast(object, delay_ms), dtype=torch.float64)
+        except (TypeError, ValueError):
+            raise ConfigurationError(f"delay_ms is {delay_ms!r}; a number, or lists of numbers, is expected.") from None
         if given.ndim and tuple(given.shape) != self._delay_shape:
             axes = "[N_in]" if self.per == "axon" else "[N, N_in]"
             raise ShapeError(

@@ -70,6 +70,10 @@ class SpikingNetwork(nn.Module):
             number = met[module.label] = met.get(module.label, -1) + 1
             yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
 
+    def initial_states(self, batch: int) -> list[State | None]:
+        """With what the first piece of a longer sequence begins, one per stage: ``net(piece, net.initial_states(B))``."""
+        return [stage.initial_state(batch) for _, stage in self.stages()]
+
     def forward(
         self, x: Tensor | Events, states: Sequence[State | None] | None = None, *, potentials: bool = False
     ) -> NetworkOutput:

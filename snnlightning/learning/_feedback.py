@@ -45,7 +45,8 @@ class _LinearWithFeedback(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, b = ctx.saved_tensors
-        return grad @ b, torch.einsum("...i,...j->ij", grad, x), None
+        grad = grad.to(b.dtype)  # half, where autocast made the product so
+        return grad @ b, torch.einsum("...i,...j->ij", grad, x.to(b.dtype)), None
 
 
 def linear_with_feedback(x: Tensor, w: Tensor, b: Tensor) -> Tensor:

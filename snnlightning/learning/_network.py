@@ -100,8 +100,8 @@ def parameters_of(network: NetworkLike) -> list[nn.Parameter]:
 
 
 def drive_of(layer: LayerLike, x: Tensor) -> Tensor:
-    """W x + b in the precision of the weights."""
-    return F.linear(x.to(layer.w_in.dtype), layer.w_in, layer.bias)
+    """W x + b in the precision of the weights, which is that of the states, also where autocast makes the product half."""
+    return F.linear(x.to(layer.w_in.dtype), layer.w_in, layer.bias).to(layer.w_in.dtype)
 
 
 def run_on_drive(layer: LayerLike, drive: Tensor, spike: SpikeFunction | None = None) -> Trace:

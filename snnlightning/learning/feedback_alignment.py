@@ -59,7 +59,7 @@ class FeedbackAlignment(AbstractRule):
             if k == 0:
                 drive = drive_of(layer, x)
             else:
-                drive = linear_with_feedback(x, layer.w_in, back[k - 1])
+                drive = linear_with_feedback(x, layer.w_in, back[k - 1]).to(layer.w_in.dtype)
                 drive = drive if layer.bias is None else drive + layer.bias
             trace = run_on_drive(layer, drive)
             records.append(record(name, layer, trace.output, trace.state))

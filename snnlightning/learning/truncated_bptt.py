@@ -1,12 +1,13 @@
 """Truncated BPTT: backpropagation through a window, the state carried on without its past."""
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigurationError
-from ..typing import LayerRecord, NetworkOutput, State
+from ..typing import LayerRecord, NetworkOutput
 from ._network import NetworkLike, parameters_of
 from ._outcome import Objective, Outcome, Update, carrying
 from ._readout import check_readout, combined
@@ -66,7 +67,9 @@ class TruncatedBPTT(AbstractRule):
     ) -> Outcome:
         parameters, total = parameters_of(network), x.shape[1]
         gradients = [torch.zeros_like(p) for p in parameters]
-        states: list[State] | None = None
+        # A window is a piece of a longer sequence, which delays longer than the window need to know.
+        start = getattr(network, "initial_states", None)
+        states: Any = start(x.shape[0]) if start is not None and total > self.steps else None
         logits: Tensor | None = None
         loss, penalty = x.new_zeros(()), None
         records: tuple[LayerRecord, ...] = ()

@@ -6,7 +6,9 @@ the potentials, the weights or the synaptic operations in the layers' records.
 
 import abc
 import dataclasses
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import ClassVar, Literal
 
 import torch
@@ -50,8 +52,12 @@ class AbstractRegularizer(abc.ABC):
     def __post_init__(self) -> None:
         for name in _AT_LEAST_ZERO:
             value = getattr(self, name, 0.0)
-            if not value >= 0.0:
-                raise ConfigurationError(f"{type(self).__name__}.{name} is {value}; it must be 0 or greater.")
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ConfigurationError(f"{type(self).__name__}.{name} is {value!r}; a number is expected.")
+            if not 0.0 <= float(value) < math.inf:
+                raise ConfigurationError(
+                    f"{type(self).__name__}.{name} is {value}; it must be 0 or greater, and finite."
+                )
         if getattr(self, "power", 1) not in (1, 2):
             raise ConfigurationError(f"{type(self).__name__}.power is {getattr(self, 'power', 1)}; it must be 1 or 2.")
 

@@ -50,7 +50,7 @@ class ATan(AbstractSurrogate):
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:
         alpha = 2.0 / (math.pi * positive("width", width))
-        return cls(alpha=alpha, scale=2.0 * height / alpha)
+        return cls(alpha=alpha, scale=height * math.pi * width)
 
     def derivative(self, x: Tensor) -> Tensor:
         return self.scale * self.alpha / 2.0 / (1.0 + (math.pi / 2.0 * self.alpha * x).square())

@@ -50,7 +50,7 @@ class Exponential(AbstractSurrogate):
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:
         alpha = math.log(2.0) / positive("width", width)
-        return cls(alpha=alpha, scale=2.0 * height / alpha)
+        return cls(alpha=alpha, scale=2.0 * height * width / math.log(2.0))
 
     def derivative(self, x: Tensor) -> Tensor:
         return self.height * torch.exp(-self.alpha * x.abs())

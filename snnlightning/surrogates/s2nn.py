@@ -56,7 +56,7 @@ class S2NN(AbstractSurrogate):
     @classmethod
     def from_height_width(cls, height: float, width: float) -> Self:
         alpha = _HALF / positive("width", width)
-        return cls(alpha=alpha, scale=4.0 * height / alpha)
+        return cls(alpha=alpha, scale=4.0 * height * width / _HALF)
 
     def derivative(self, x: Tensor) -> Tensor:
         s = torch.sigmoid(self.alpha * x)

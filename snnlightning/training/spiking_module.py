@@ -14,7 +14,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from ..errors import ConfigurationError, ShapeError
+from ..errors import ConfigurationError, DataError, ShapeError
 from ..events import Events, dense
 from ..hardware import Counts, Estimate, Network, Profile, estimate
 from ..layers import AbstractLayer, AbstractStage, Quantization
@@ -29,6 +29,7 @@ from ..typing import LayerRecord, NetworkOutput, Sample
 from ..units import positive
 from ._accuracy import Accuracy
 from ._sample_mean import SampleMean
+from ._target import wrong_target
 from .learning import build_rule
 from .quantization import build_quantization
 from .synops_target import SynOpsTarget, build_synops_target
@@ -354,7 +355,14 @@ class SpikingModule(L.LightningModule):
             raise ShapeError(
                 f"the network gives {logits.shape[-1]} logits for num_classes={self.num_classes}; make them equal."
             )
-        return self.loss(logits, y)
+        if isinstance(self.loss, AbstractLoss) and y.shape != logits.shape[:1]:
+            raise ShapeError(f"the target is {list(y.shape)}; class numbers [B] = [{len(logits)}] are expected.")
+        try:
+            return self.loss(logits, y)
+        except (IndexError, RuntimeError, TypeError) as error:
+            if (reason := wrong_target(y, self.num_classes)) is None:
+                raise
+            raise DataError(reason) from error
 
     def _track_answer(self, stage: Stage, batch_idx: int, out: NetworkOutput, loss: Tensor, y: Tensor) -> None:
         self._track(f"{stage}_loss", len(y), batch_idx, loss, len(y))

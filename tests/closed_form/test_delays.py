@@ -262,6 +262,8 @@ def test_the_footprint_holds_the_line_and_the_delays_and_a_chip_gets_the_synapse
         ({"max_delay_ms": math.inf}, "max_delay_ms is inf"),
         ({"max_delay_ms": 4.0, "delay_ms": [1.0, 2.0, 5.0]}, "0 to max_delay_ms=4 is expected"),
         ({"max_delay_ms": 4.0, "delay_ms": -1.0}, "delay_ms is between -1 and -1"),
+        ({"max_delay_ms": 4.0, "delay_ms": "two"}, "delay_ms is 'two'; a number, or lists of numbers, is expected"),
+        ({"max_delay_ms": 4.0, "delay_ms": [1.0, None, 2.0]}, "a number, or lists of numbers, is expected"),
         (
             {"max_delay_ms": 4.0, "delay_ms": [1.0, 2.0]},
             r"delay_ms is \[2\]; one number, or one per axon \[N_in\] = \[3\]",

@@ -1,10 +1,12 @@
 """Gradients against fractions that can be worked out by hand, finite differences of the smooth twin, and controls."""
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers import every, single
@@ -329,3 +331,44 @@ def test_the_maximum_of_an_all_zero_trace_sends_its_gradient_to_the_first_step_o
     MaxOverTime()(y).sum().backward()
     assert torch.equal(y.grad[:, 0], torch.ones(2, 3, dtype=torch.float64))
     assert not y.grad[:, 1:].any()
+
+
+# K23: what surrogates hand back is no gradient of anything; around a closed path it does work.
+
+
+def work(field: Callable[[Tensor, Tensor], Tensor], kinks: tuple[list[float], list[float]]) -> float:
+    """The integral of a field (d/dw, d/dv) counter-clockwise around w, v in [1/2, 3/2], smooth between the kinks."""
+    nodes, weights = (torch.as_tensor(a) for a in np.polynomial.legendre.leggauss(24))
+    total = 0.0
+    for axis, fixed, sign in ((0, 0.5, 1.0), (1, 1.5, 1.0), (0, 1.5, -1.0), (1, 0.5, -1.0)):
+        ends = sorted({0.5, 1.5, *kinks[axis]})
+        for low, high in itertools.pairwise(ends):
+            at = (low + high) / 2.0 + (high - low) / 2.0 * nodes
+            place = (at, torch.full_like(at, fixed))
+            along = field(*place)[0] if axis == 0 else field(*place[::-1])[1]
+            total += sign * (high - low) / 2.0 * float((weights * along).sum())
+    return total
+
+
+def gradient_of(out: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    def field(w: Tensor, v: Tensor) -> Tensor:
+        w, v = w.clone().requires_grad_(), v.clone().requires_grad_()
+        return torch.stack(torch.autograd.grad(out(w, v).sum(), (w, v)))
+
+    return field
+
+
+def test_two_stacked_units_do_work_around_a_closed_path_K23():
+    """h(v S - 1) (v h(w - 1), S) with h = 1/(1 + |x|)²: 47/108, where a gradient gives 0."""
+    step = SuperSpike(slope=1.0)
+    stacked = gradient_of(lambda w, v: step(v * step(w - 1.0) - 1.0))
+    assert work(stacked, ([1.0], [1.0])) == pytest.approx(47.0 / 108.0, rel=1e-12)
+
+
+def test_one_unit_and_the_smooth_twin_of_two_do_none_K23():
+    step = SuperSpike(slope=1.0)
+    alone = gradient_of(lambda w, v: step(0.75 * w + 0.5 * v - 1.125))
+    assert work(alone, ([0.5, 7.0 / 6.0], [1.5])) == pytest.approx(0.0, abs=1e-12)
+    soft = Gaussian(sigma=0.5).soft
+    twin = gradient_of(lambda w, v: soft(v * soft(w - 1.0) - 1.0))
+    assert work(twin, ([], [])) == pytest.approx(0.0, abs=1e-12)

@@ -230,8 +230,8 @@ def test_a_module_applies_every_regularizer_to_every_hidden_layer_at_its_share()
     ],
 )
 def test_negative_and_missing_numbers_are_refused(cls, name):
-    for bad in (-1.0, float("nan")):
-        with pytest.raises(ConfigurationError, match=rf"{cls.__name__}\.{name} is .*; it must be 0 or greater"):
+    for bad in (-1.0, float("nan"), float("inf"), "1", None, True):
+        with pytest.raises(ConfigurationError, match=rf"{name} is .*; (it must be 0 or greater|a number)"):
             constructed(cls, **{"strength": 1.0, "target": 1.0, name: bad})
 
 

@@ -12,7 +12,7 @@ import torch
 
 from snnlightning.data import DigitsDataModule
 from snnlightning.encoders import Cochlea, CurrentInjection, Delta, Poisson, Population
-from snnlightning.errors import ConfigurationError, ShapeError
+from snnlightning.errors import ConfigurationError, DataError, ShapeError
 
 
 @pytest.mark.parametrize(("rate_hz", "dt_ms"), [(50.0, 1.0), (200.0, 10.0), (1000.0, 20.0)])
@@ -141,6 +141,13 @@ def test_signals_of_another_shape_are_refused(ear):
         Delta()(torch.zeros(3, 4))
     with pytest.raises(ShapeError, match=r"Cochlea takes audio \[B, S\] with at least 4 samples"):
         ear(torch.zeros(2, 3))
+
+
+def test_signals_that_are_not_finite_are_refused(ear):
+    with pytest.raises(DataError, match="signal has 2 values that are not finite; Delta has no code"):
+        Delta()(torch.tensor([[[0.0], [math.nan], [math.inf]]]))
+    with pytest.raises(DataError, match="Cochlea has no code"):
+        ear(torch.full((1, 40), math.nan))
 
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -259,7 +259,7 @@ def test_parameters_that_are_no_positive_numbers_are_refused(cls, bad):
 
 
 @all_families
-@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_heights_and_widths_that_are_not_positive_are_refused(cls, bad):
     for arguments in ({"height": bad, "width": 1.0}, {"height": 1.0, "width": bad}):
         with pytest.raises(ConfigurationError, match="greater than 0"):

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import snnlightning
 from snnlightning import regularizers as regularizer_folder
 from snnlightning.data import DigitsDataModule
-from snnlightning.errors import ConfigurationError, ShapeError
+from snnlightning.errors import ConfigurationError, DataError, ShapeError
 from snnlightning.layers import SpikingLayer, SpikingNetwork
 from snnlightning.losses import CrossEntropy
 from snnlightning.naming import available
@@ -650,6 +650,23 @@ def test_a_batch_of_another_width_names_the_layer_and_both_sizes():
         ShapeError, match=r"layer 'hidden_0': x is \[4, 6, 7\] and has 7 features; w_in \[8, 5\] takes 5"
     ):
         trainer().fit(SpikingModule(small_network(), num_classes=3), batches(4, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (torch.tensor([0, 1, 2, 3]), "the target holds classes from 0 to 3; num_classes=3 are numbered from 0 to 2"),
+        (torch.tensor([0, -1, 2, 1]), "classes from -1 to 2"),
+        (torch.tensor([0.0, 1.0, 2.0, 1.0]), r"the target is torch.float32; class numbers are torch.int64: y.long\(\)"),
+        (torch.tensor([[0], [1], [2], [1]]), r"the target is \[4, 1\]; class numbers \[B\] = \[4\] are expected"),
+    ],
+)
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+def test_a_target_that_is_no_class_number_is_named(loss, target, message):
+    model = SpikingClassifier(5, 3, [4], loss=loss)
+    data = DataLoader(TensorDataset(torch.zeros(4, 6, 5), target), batch_size=4)
+    with pytest.raises((DataError, ShapeError), match=message):
+        trainer().fit(model, data)
 
 
 @pytest.mark.parametrize(

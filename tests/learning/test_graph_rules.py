@@ -230,3 +230,26 @@ def test_spike_counts_of_windows_add_up():
     assert net(x).logits.any()
     assert isinstance(net.layers[-1].neuron, LIF)
     assert not isinstance(net.layers[-1].neuron, LI)
+
+
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_delays_longer_than_a_window_reach_into_the_next_one(steps):
+    net = network()
+    delayed = DelayedLayer(5, 6, neuron=LIF(tau_mem_ms=4.0), max_delay_ms=4.0, delay_ms=4.0, learn_delay=False)
+    net.layers[0] = delayed.double()
+    torch.nn.init.normal_(delayed.w_in)
+    x, y = batch()
+    torch.testing.assert_close(net(x, net.initial_states(len(x))).logits, net(x).logits, rtol=1e-12, atol=1e-12)
+    out = step(TruncatedBPTT(steps=steps), net, x, y).out
+    torch.testing.assert_close(out.logits, net(x).logits.detach(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [FeedbackAlignment(), DirectFeedbackAlignment()])
+def test_under_autocast_states_stay_in_the_precision_of_the_weights(rule):
+    net = network((5, 6, 6, 3)).float()
+    x, y = batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outcome = step(rule, net, x.float(), y)
+    assert all(state.dtype == torch.float32 for record in outcome.out.records for state in record.state)
+    outcome.total.backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in net.parameters())
