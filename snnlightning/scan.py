@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
 from .events import Events, dense
-from .typing import Coefficients, NeuronLike, Recurrence, SpikeFunction, State, Trace
+from .typing import Coefficients, NeuronLike, Reader, Recurrence, SpikeFunction, State, Trace
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
 
@@ -40,6 +40,7 @@ def scan(
     coefficients: Coefficients | Sequence[Coefficients] | None = None,
     potentials: bool = False,
     backend: str = "auto",
+    readout: Reader | None = None,
 ) -> Trace:
     """Run one layer of neurons over time: drive W x + bias, recurrence V S, the neuron's update.
 
@@ -66,9 +67,11 @@ def scan(
         backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
             the CPU (``pip install 'snnlightning[fast]'``); ``cpp`` is the same loops in C++, built at first use where there is
             a compiler; ``auto`` takes ``numba``, else ``cpp``, where they can do what is asked, and logs its choice once.
+        readout: what to make of the output over time, [B, T, N] -> [B, N]; compiled loops make sum, mean, maximum and last step of
+            an integrator on their way.
 
     Returns:
-        ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None. T inputs give T outputs,
+        ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None, ``read`` [B, N] or None. T inputs give T outputs,
         each read before the update; T = 0 gives an empty output and the state that came.
 
     Raises:
@@ -102,7 +105,7 @@ def scan(
     shape = (*members, x.shape[-3], features)
     state = _check_state(first, state, like, shape)
     given, learned = _numbers(neurons, coefficients, (*members, features), like)
-    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members))
+    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members), readout)
     if backend != "reference":
         chosen = _choose(backend, neurons, x, like, spikes, w_rec)
         if chosen != "reference":
@@ -110,9 +113,9 @@ def scan(
             fused = _beside(type(first).__module__)
             trace: Trace = fused.run(
                 chosen, neurons, x, w_in, w_rec, bias, state, spikes, own if members else given, learned,
-                potentials, members, plain,
+                potentials, members, plain, readout,
             )  # fmt: skip
-            return trace
+            return _with_reading(trace, readout)
     # State stays in the precision of the weights, also where autocast makes the product half.
     if w_in is None:
         drive = like if bias is None else like + (bias if not members else bias[:, None, None])
@@ -124,12 +127,23 @@ def scan(
     return plain(drive, cast(Tensor | None, w_rec), state, learned)
 
 
+def _with_reading(trace: Trace, readout: Reader | None) -> Trace:
+    """What the readout makes of the output, where the backend has not made it."""
+    if readout is None or trace.read is not None:
+        return trace
+    output = trace.output
+    if output.ndim == 4:
+        return trace._replace(read=readout(output.flatten(0, 1)).unflatten(0, output.shape[:2]))
+    return trace._replace(read=readout(output))
+
+
 def _plain(
     neurons: Sequence[NeuronLike],
     spikes: Sequence[SpikeFunction | None],
     given: Sequence[Coefficients],
     potentials: bool,
     has_members: bool,
+    readout: Reader | None,
     drive: Tensor,
     w_rec: Tensor | None,
     state: State,
@@ -137,7 +151,8 @@ def _plain(
 ) -> Trace:
     """The reference: one member after the other."""
     if not has_members:
-        return neurons[0].run(drive, w_rec, state, spikes[0], {**given[0], **learned}, potentials)
+        trace = neurons[0].run(drive, w_rec, state, spikes[0], {**given[0], **learned}, potentials)
+        return _with_reading(trace, readout)
     traces = [
         n.run(
             drive[k] if drive.ndim == 4 else drive, None if w_rec is None else w_rec[k], tuple(v[k] for v in state),
@@ -145,11 +160,12 @@ def _plain(
         )
         for k, n in enumerate(neurons)
     ]  # fmt: skip
-    return Trace(
+    trace = Trace(
         torch.stack([trace.output for trace in traces]),
         tuple(torch.stack(variable) for variable in zip(*(trace.state for trace in traces), strict=True)),
         torch.stack([cast(Tensor, trace.potentials) for trace in traces]) if potentials else None,
     )
+    return _with_reading(trace, readout)
 
 
 def _numbers(

@@ -16,6 +16,7 @@ __all__ = [
     "LayerRecord",
     "NetworkOutput",
     "NeuronLike",
+    "Reader",
     "Recurrence",
     "Reset",
     "Sample",
@@ -26,6 +27,9 @@ __all__ = [
 
 SpikeFunction = Callable[[Tensor], Tensor]
 """v - v_th -> spikes, of the same shape; a surrogate, or its smooth twin."""
+
+Reader = Callable[[Tensor], Tensor]
+"""[B, T, N] -> [B, N]: a readout over time. Compiled loops make the ``reduction`` that its class names: sum, mean, max or last."""
 
 State = tuple[Tensor, ...]
 """State of one layer between two calls: what the neuron's ``state_names`` say, each [B, N]."""
@@ -45,7 +49,7 @@ class Trace(NamedTuple):
 
     ``output`` [B, T, N] is what other layers see (spikes, or the potential of a neuron without threshold); ``state`` is
     the state after the last step; ``potentials`` [B, T, N] are there when asked for. ``arrived`` and ``sent`` are input and
-    output as lists, where the backend made them.
+    output as lists, where the backend made them. ``read`` [B, N] is what the readout made of the output, when one was given.
     """
 
     output: Tensor
@@ -53,6 +57,7 @@ class Trace(NamedTuple):
     potentials: Tensor | None
     arrived: Events | None = None
     sent: Events | None = None
+    read: Tensor | None = None
 
 
 class Convolution(NamedTuple):
@@ -107,7 +112,8 @@ class LayerRecord(NamedTuple):
     ``output`` is [B, T, N], or [B, T, C, *S] behind a convolution. ``spiking`` says that the neurons have a threshold;
     ``binary`` that the output is known to be 0 and 1 only (it is not when a smooth twin stands in for the step). ``bias``
     [N] (or [C]) is the constant that was added to the input of every step. Without ``neurons`` (pooling) there is nothing
-    that has to be updated, only synapses. ``events`` is the output as a list, where a backend made one.
+    that has to be updated, only synapses. ``events`` is the output as a list, where a backend made one, and ``read``
+    [B, N] what a readout made of it that the layer was given.
     """
 
     name: str
@@ -120,6 +126,7 @@ class LayerRecord(NamedTuple):
     bias: Tensor | None = None
     neurons: bool = True
     events: Events | None = None
+    read: Tensor | None = None
 
 
 class NetworkOutput(NamedTuple):

@@ -1,7 +1,7 @@
 """Members: networks of one shape that run together in one pass, each as if it were alone."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
 from ..scan import scan
-from ..typing import Connection, ConnectionKind, LayerRecord, NetworkOutput, State
+from ..typing import Connection, ConnectionKind, LayerRecord, NetworkOutput, State, Trace
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
@@ -85,11 +85,9 @@ class Members(nn.Module):
         binary = False
         for at, name in enumerate(names):
             kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
-            x = self._run(at, name, kind, x, None if states is None else states[at], potentials, binary, records)
-            binary = records[0][-1].binary
-        assert isinstance(x, Tensor)
-        readout = self._network(0).readout
-        logits = readout(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            trace = self._run(at, name, kind, x, None if states is None else states[at], potentials, binary, records)
+            x, binary = trace.output, records[0][-1].binary
+        logits = cast(Tensor, trace.read)
         return MembersOutput(
             logits, tuple(NetworkOutput(own, tuple(kept)) for own, kept in zip(logits, records, strict=True))
         )
@@ -97,8 +95,8 @@ class Members(nn.Module):
     def _run(
         self, at: int, name: str, kind: ConnectionKind, x: Tensor | Events, state: State | None, potentials: bool, binary: bool,
         records: list[list[LayerRecord]],
-    ) -> Tensor:  # fmt: skip
-        """One stage of all networks; its output [K, B, T, N]."""
+    ) -> Trace:  # fmt: skip
+        """One stage of all networks; its output is [K, B, T, N]."""
         layers = [self._layer(k, at) for k in range(len(self.networks))]
         used = [layer.effective() for layer in layers]
         w_rec = None if used[0].w_rec is None else torch.stack([own.w_rec for own in used if own.w_rec is not None])
@@ -116,6 +114,7 @@ class Members(nn.Module):
                 coefficients=[own.coefficients for own in used],
                 potentials=potentials,
                 backend=layers[0].backend,
+                readout=self._network(0).readout if name == "readout" else None,
             )
         except (ShapeError, ConfigurationError) as error:
             raise type(error)(f"layer {name!r}: {error}") from None
@@ -136,9 +135,10 @@ class Members(nn.Module):
                     tuple(connections),
                     binary=layer.sends_spikes,
                     bias=own.bias,
+                    read=None if trace.read is None else trace.read[k],
                 )
             )
-        return trace.output
+        return trace
 
     def _network(self, k: int) -> SpikingNetwork:
         network = self.networks[k]

@@ -9,7 +9,7 @@ from ..firing import AbstractFiring
 from ..neurons import AbstractNeuron
 from ..scan import scan
 from ..surrogates import AbstractSurrogate
-from ..typing import Connection, ConnectionKind, LayerRecord, SpikeFunction, State
+from ..typing import Connection, ConnectionKind, LayerRecord, Reader, SpikeFunction, State
 from .abstract import AbstractLayer, Initializer, Shape, drive_of
 from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
@@ -100,8 +100,12 @@ class SpikingLayer(AbstractLayer):
         name: str = "layer",
         kind: ConnectionKind = "feedforward",
         binary: bool = False,
+        readout: Reader | None = None,
     ) -> LayerRecord:
-        """As ``forward``, with everything that metrics and regularizers need; see :meth:`AbstractStage.run`."""
+        """As ``forward``, with everything that metrics and regularizers need; see :meth:`AbstractStage.run`.
+
+        With a ``readout`` the record has what it makes of the output.
+        """
         w_in, w_rec, bias, neuron, coefficients = self.effective()
         norm = self.live_norm
         try:
@@ -116,6 +120,7 @@ class SpikingLayer(AbstractLayer):
                 coefficients=coefficients,
                 potentials=potentials,
                 backend=self.backend,
+                readout=readout,
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
@@ -142,6 +147,7 @@ class SpikingLayer(AbstractLayer):
             binary=self.sends_spikes,
             bias=bias if norm is None else norm.shift,
             events=trace.sent,
+            read=trace.read,
         )
 
     def shape_after(self, shape: Shape | None) -> Shape | None:

@@ -12,6 +12,7 @@ from ..typing import ConnectionKind, LayerRecord, NetworkOutput, State
 from .abstract import AbstractLayer, AbstractStage, Shape
 from .constraints import AbstractConstraint
 from .skipping import AbstractSkip
+from .spiking_layer import SpikingLayer
 
 __all__ = ["SpikingNetwork"]
 
@@ -93,11 +94,14 @@ class SpikingNetwork(nn.Module):
             at = len(records)
             kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
             state = None if states is None else states[at]
-            records.append(stage.run(x, state, potentials=potentials, name=names[at], kind=kind, binary=binary))
+            # The readout is made on the way of the loop over time, where the last layer is one that takes it.
+            own = {"readout": self.readout} if stage is self.layers[-1] and type(stage) is SpikingLayer else {}
+            records.append(stage.run(x, state, potentials=potentials, name=names[at], kind=kind, binary=binary, **own))
             return records[-1]
 
         _through(self.layers, x, False, run)
-        return NetworkOutput(self.readout(records[-1].output), tuple(records))
+        last = records[-1]
+        return NetworkOutput(self.readout(last.output) if last.read is None else last.read, tuple(records))
 
 
 def _stages_in(modules: Iterable[nn.Module]) -> Iterator[AbstractStage]:

@@ -17,6 +17,8 @@ class AbstractReadout(abc.ABC):
 
     reads_spikes: ClassVar[bool] = False
     """Whether it is made for a last layer that spikes; the others read potentials."""
+    reduction: ClassVar[str | None] = None
+    """``sum``, ``mean``, ``max`` (the first of equal ones) or ``last`` where ``reduce`` is exactly that: compiled loops then do it."""
 
     def __call__(self, y: Tensor) -> Tensor:
         """Reduce the time axis.

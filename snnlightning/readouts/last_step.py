@@ -1,6 +1,7 @@
 """LastStep: the potential at the end."""
 
 import dataclasses
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ class LastStep(AbstractReadout):
         >>> LastStep()(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]))
         tensor([[2., 0.]])
     """
+
+    reduction: ClassVar[str | None] = "last"
 
     def reduce(self, y: Tensor) -> Tensor:
         return y[:, -1]

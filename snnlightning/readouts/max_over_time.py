@@ -1,6 +1,7 @@
 """MaxOverTime: the highest potential a class ever had."""
 
 import dataclasses
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,8 @@ class MaxOverTime(AbstractReadout):
         >>> MaxOverTime()(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]))
         tensor([[2., 1.]])
     """
+
+    reduction: ClassVar[str | None] = "max"
 
     def reduce(self, y: Tensor) -> Tensor:
         return y.max(dim=1).values

@@ -1,6 +1,7 @@
 """MeanOverTime: the average potential."""
 
 import dataclasses
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ class MeanOverTime(AbstractReadout):
         >>> MeanOverTime()(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]))
         tensor([[1.0000, 0.5000]])
     """
+
+    reduction: ClassVar[str | None] = "mean"
 
     def reduce(self, y: Tensor) -> Tensor:
         return y.mean(dim=1)

@@ -21,6 +21,7 @@ class SpikeCount(AbstractReadout):
     """
 
     reads_spikes: ClassVar[bool] = True
+    reduction: ClassVar[str | None] = "sum"
 
     def reduce(self, y: Tensor) -> Tensor:
         return y.sum(dim=1)

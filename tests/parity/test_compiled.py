@@ -20,13 +20,14 @@ from torch.nn import functional as F
 import snnlightning
 from snnlightning import scan as scan_module
 from snnlightning.errors import ConfigurationError, MissingDependencyError
-from snnlightning.layers import SpikingLayer
-from snnlightning.neurons import ALIF, LI, LIF, AbstractNeuron, AdLIF, CubaLIF
+from snnlightning.layers import SpikingLayer, SpikingNetwork
+from snnlightning.neurons import ALIF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._cpp import code as cpp_code
 from snnlightning.neurons._fused import layer as fused_layer
 from snnlightning.neurons._fused.formula import formula
 from snnlightning.neurons._numba import code as numba_code
+from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.scan import scan, supports
 from snnlightning.surrogates import AbstractSurrogate, Sparse, SuperSpike, Triangle
 
@@ -737,3 +738,109 @@ def test_a_ready_drive_gives_what_its_weights_give_on_both_backends(recurrent):
         found.append([trace.output, *trace.state, *torch.autograd.grad(loss, leaves)])
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=1e-10, atol=1e-10)
+
+
+READ = [MaxOverTime(), MeanOverTime(), LastStep(), SpikeCount()]
+INTEGRATORS = [p for p in ALL if not p.values[0].spiking]
+all_reads = pytest.mark.parametrize("readout", READ, ids=lambda readout: type(readout).__name__)
+
+
+def read(neuron: AbstractNeuron, tensors: dict[str, Tensor], backend: str, readout: Any, *, all_of_it: bool) -> dict[str, Tensor]:  # fmt: skip
+    """Logits, last state and every gradient, with random numbers from above for the logits, and for the rest when asked."""
+    leaves = {name: t.detach().clone().requires_grad_() for name, t in tensors.items()}
+    trace = scan(
+        neuron, leaves["x"], leaves["w_in"], bias=leaves["bias"],
+        state=tuple(leaves[f"state {name}"] for name in neuron.state_names),
+        coefficients={name: leaves[name] for name in neuron.coefficients()}, backend=backend, readout=readout,
+    )  # fmt: skip
+    found = {"read": trace.read, "trace": trace.output, **dict(zip(neuron.state_names, trace.state, strict=True))}
+    # Eighths, so that exact inputs have exact gradients.
+    generator = torch.Generator().manual_seed(5)
+    above = {name: torch.randint(-16, 17, t.shape, generator=generator).to(t.dtype) / 8 for name, t in found.items()}
+    loss = sum((found[name] * above[name]).sum() for name in (found if all_of_it else ["read"]))
+    grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    zeros = (torch.zeros_like(t) for t in leaves.values())
+    found |= {f"grad {name}": z if g is None else g for name, g, z in zip(leaves, grads, zeros, strict=True)}
+    return {name: t.detach() for name, t in found.items()}
+
+
+@pytest.mark.parametrize("neuron", INTEGRATORS)
+@all_reads
+@pytest.mark.parametrize("all_of_it", [True, False])
+@both_ways
+@backends
+def test_readouts_over_time_give_the_logits_and_gradients_of_the_reference(neuron, readout, all_of_it, backend):
+    for n, dtype, tolerance in ((7, torch.float64, 1e-9), (33, torch.float32, 1e-5)):
+        tensors = inputs(neuron, n, dtype=dtype)
+        mine = read(neuron, tensors, backend, readout, all_of_it=all_of_it)
+        same(mine, read(neuron, tensors, "reference", readout, all_of_it=all_of_it), tolerance)
+
+
+@pytest.mark.parametrize("neuron", INTEGRATORS)
+@all_reads
+@backends
+def test_of_equal_potentials_the_first_is_read_and_exact_sums_give_the_same_bits(neuron, readout, backend):
+    tensors = inputs(neuron, 33, exact=True)
+    tensors |= {name: torch.zeros_like(t) for name, t in tensors.items() if name.startswith("state ")}
+    tensors["x"] = tensors["x"].clone()
+    tensors["x"][0] = 0.0  # with no bias, a sample that is never driven: its potentials are equal at all steps
+    tensors["bias"] = torch.zeros_like(tensors["bias"])
+    theirs = read(neuron, tensors, "reference", readout, all_of_it=False)
+    assert not theirs["trace"][0].any()
+    if isinstance(readout, MeanOverTime):
+        theirs = {
+            name: t for name, t in theirs.items() if name in ("trace", *neuron.state_names)
+        }  # a ninth is not dyadic
+    mine = read(neuron, tensors, backend, readout, all_of_it=False)
+    same({name: mine[name] for name in theirs}, theirs, 0.0)
+
+
+@all_reads
+@backends
+def test_the_loops_make_the_readout_and_no_gradient_of_the_trace_is_made(readout, backend, monkeypatch):
+    monkeypatch.setattr(type(readout), "reduce", lambda self, y: pytest.fail("the trace was read again"))
+    seen = []
+    plain = fused_layer._backward
+    monkeypatch.setattr(fused_layer, "_backward", lambda ctx, grads: seen.append(grads[0]) or plain(ctx, grads))
+    layer = SpikingLayer(5, 4, neuron=CubaLI(), backend=backend)
+    out = SpikingNetwork([layer], readout=readout)((torch.rand(2, 6, 5) < 0.3).float())
+    out.logits.sum().backward()
+    assert seen == [None]
+    assert out.records[-1].output.shape == (2, 6, 4)
+    assert layer.w_in.grad is not None
+
+
+@backends
+def test_a_readout_made_from_another_one_does_what_it_says_itself(backend):
+    class Lowest(MaxOverTime):
+        def reduce(self, y: Tensor) -> Tensor:
+            return y.min(dim=1).values
+
+    network = SpikingNetwork([SpikingLayer(5, 4, neuron=CubaLI(), backend=backend)], readout=Lowest())
+    out = network((torch.rand(2, 6, 5) < 0.3).float())
+    assert torch.equal(out.logits, out.records[-1].output.min(dim=1).values)
+
+
+@all_reads
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["x", "state v"])
+@backends
+def test_what_is_not_finite_is_read_as_in_the_reference(readout, bad, where, backend):
+    tensors = inputs(CubaLI(), 7)
+    tensors[where] = tensors[where].clone()
+    tensors[where][0, 0] = bad
+    mine = read(CubaLI(), tensors, backend, readout, all_of_it=True)
+    for name, expected in read(CubaLI(), tensors, "reference", readout, all_of_it=True).items():
+        torch.testing.assert_close(
+            mine[name], expected, equal_nan=True, rtol=1e-9, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@all_reads
+@backends
+def test_members_read_what_each_reads_alone(readout, backend):
+    generator = torch.Generator().manual_seed(3)
+    x, w = torch.rand(2, 6, 5, generator=generator) - 0.5, torch.randn(3, 4, 5, generator=generator)
+    together = scan(CubaLI(), x, w, backend=backend, readout=readout).read
+    alone = [scan(CubaLI(), x, own, backend=backend, readout=readout).read for own in w]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-6, atol=1e-6)

@@ -17,7 +17,7 @@ typedef int64_t I;
 typedef int32_t J;
 
 enum { SPIKING = 1, CURRENT = 2, RESET_ZERO = 4, RESET_ATTACHED = 8, RECURRENT = 16, DELAYED = 32, THRESHOLD_CROSSED = 64,
-       ADAPTS_LATE = 128, ARGUMENT_RELATIVE = 256, DRIVEN_BY_POTENTIAL = 512 };
+       ADAPTS_LATE = 128, ARGUMENT_RELATIVE = 256, DRIVEN_BY_POTENTIAL = 512, READ_SUM = 1024, READ_MAX = 2048 };
 
 template <class T> struct Array {
     T* p;
@@ -167,6 +167,18 @@ template <class T> void keep(Array<T> out, I s, I t, const T* row, I n) {
     if (!out.empty()) std::memcpy(out(s, t), row, n * sizeof(T));
 }
 
+// Add a step to a sum over time, or to a maximum and the first step that has it; what is not a number stays.
+template <class T> void read(const T* R v, I t, T* R found, T* R at, I n, I flags) {
+    if (flags & READ_SUM)
+        EACH(j, n) found[j] += v[j];
+    else if (flags & READ_MAX)
+        EACH(j, n) {
+            const bool higher = !(v[j] <= found[j]);
+            at[j] = higher ? T(t) : at[j];
+            found[j] = higher ? v[j] : found[j];
+        }
+}
+
 template <class T> I advance(const I* given) {
     Advance<T> g(given);
     const I samples = g.v.a, n = g.v.b;
@@ -183,9 +195,10 @@ template <class T> I advance(const I* given) {
         EACH(t, g.steps) {
             const I row = s * g.steps + t;
             keep(g.potentials, s, t, vs, n);
-            if (!spiking)
+            if (!spiking) {
                 keep(g.output, s, t, vs, n);
-            else if (g.known)
+                if (!g.arguments.empty()) read(vs, t, g.arguments(s, 0), g.arguments(s, 1), n, g.flags);
+            } else if (g.known)
                 found = sp[row + 1];
             else {
                 if (g.silent)
@@ -499,6 +512,10 @@ template <class T> void retreat_integrator(const Retreat<T>& g) {
                     d[j] = gain[j] * gv[j];
                     gv[j] = decay_mem[j] * gv[j];
                 }
+            if (!g.psi.empty()) {  // what a readout over time sends back, and to which step
+                const T *R back = g.psi(s, 0), *R at = g.psi(s, 1);
+                EACH(j, n) gv[j] += (at[j] < 0) | (at[j] == T(t)) ? back[j] : T(0);
+            }
             g.add(g.grad_output, s, t, gv);
             g.add(g.grad_potentials, s, t, gv);
         }

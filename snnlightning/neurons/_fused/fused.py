@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...events import Events
-from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
 from . import layer, support
 from .recursion import Recursion
 
@@ -51,11 +51,13 @@ class Fused:
         potentials: bool,
         members: tuple[int, ...],
         plain: layer.Plain,
+        readout: Reader | None,
     ) -> Trace:
         """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
         recursions = [self.recursion(neuron) for neuron in neurons]
         return layer.run(
-            _code(backend), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain
+            _code(backend), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain,
+            readout,
         )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ samples: results are the same bits for any number of threads.
 Where something is not finite (weights, or a state or gradient on the way) the reference does the work: skipping zeros would
 hide 0 times infinity.
 
+A readout over time that the loops know (``reduction``) is made by them on their way, and its gradient enters the backward loop as
+one row per sample; others are the caller's.
+
 Members: K networks of one shape are K times as many tasks, each with the weights and numbers of its member. Inside, every
 array has the axis K, of size 1 where the caller has none.
 """
@@ -25,17 +28,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...events import Events, dense, known, remember
-from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
 from . import pool
 from .formula import formula
-from .recursion import RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
+from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 
 __all__ = ["Code", "Plain", "run"]
 
 Array = np.ndarray[Any, Any]
 
 Plain = Callable[[Tensor, Tensor | None, State, Mapping[str, Tensor]], Trace]
-"""The reference: drive, w_rec, state, and tensors that replace coefficients of these names."""
+"""The reference: drive, w_rec, state, and tensors that replace coefficients of these names; its trace has what is read."""
 
 
 class Code(Protocol):
@@ -57,6 +60,10 @@ number: a task for another thread costs as much as 10,000 elements."""
 
 _STORED_BYTES = 2**24
 """Variables of all steps that take up to so much are stored; more are computed again in the backward pass."""
+
+
+_COUNTED_STEPS = 2**24
+"""Whole numbers below are exact in float32, in which the step of a maximum is kept."""
 
 
 @dataclasses.dataclass
@@ -108,6 +115,7 @@ class _Call:
     arrived: _Events | None
     found: list[_Events]
     sent: list[_Events]
+    reduction: str | None
 
     @property
     def neuron(self) -> NeuronLike:
@@ -135,6 +143,7 @@ def run(
     potentials: bool,
     members: tuple[int, ...],
     plain: Plain,
+    readout: Reader | None,
 ) -> Trace:
     """The layer's output, last state and potentials; the arguments are those of ``scan``, checked.
 
@@ -142,6 +151,7 @@ def run(
         coefficients: of each member.
         learned: those that were given as tensors, with the member axis; gradients flow to them.
         members: (K,), or () without a member axis.
+        readout: its result is in the trace where the loops know it; otherwise the trace has none.
     """
     neuron, recursion = neurons[0], recursions[0]
     events = None if w_in is None else x if isinstance(x, Events) else known(x)
@@ -164,9 +174,10 @@ def run(
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
     found: list[_Events] = []
     sent: list[_Events] = []
+    reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(readout)
     call = _Call(
         code, neurons, recursions, spikes, coefficients, plain, potentials, keep, w_rec is not None, members, x.shape, arrived, found,
-        sent,
+        sent, reduction,
     )  # fmt: skip
     drive = _drive(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
@@ -178,9 +189,17 @@ def run(
         own = _listed(sent, output)
         remember(output, own)
         trace = trace._replace(sent=own)
+    if reduction is not None:
+        trace = trace._replace(read=rest[-1])
     if isinstance(x, Tensor) and x.dtype == dtype and (events is not None or found):
         trace = trace._replace(arrived=_listed(found, x) if events is None else events.beside(x))
     return trace
+
+
+def _reduction(readout: Reader | None) -> str | None:
+    """What the class itself says it does; a class made from it may do something else."""
+    found: str | None = vars(type(readout)).get("reduction")
+    return found
 
 
 def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
@@ -257,6 +276,8 @@ class _Numbers:
             | RESET_ZERO * self.to_zero
             | RESET_ATTACHED * self.attached
             | RECURRENT * call.w_rec_given
+            | READ_SUM * (call.reduction in ("sum", "mean"))
+            | READ_MAX * (call.reduction == "max")
         )
         row = max(1, steps * features)
         parts = max(-(-batch * self.members // _CHUNKS), _CHUNK_AT_LEAST // row)
@@ -318,16 +339,19 @@ class _Layer(torch.autograd.Function):
         size = sum(wanted) * output.numel() * numbers.real.itemsize
         stores = call.keep and call.neuron.spiking and potentials is None and size <= _STORED_BYTES
         stored: dict[int, _Kept] | None = {} if stores else None
-        arrived, sent = _forward(numbers, call, weights, x, last, output, potentials, wanted, stored)
+        reads = _read_from(numbers, call)
+        arrived, sent = _forward(numbers, call, weights, x, last, output, potentials, wanted, stored, reads)
         if call.recursion.delayed:
             last["z"] = output[..., -1, :].clone()
         states = [last[name] for name in call.neuron.state_names]
         if call.keep:
             ctx.call, ctx.numbers, ctx.arrived, ctx.sent, ctx.stored = call, numbers, arrived, sent, stored
+            ctx.reads = reads
             ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states)
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
-        return (output, *states, *(() if potentials is None else (potentials,)))
+        seen = () if potentials is None else (potentials,)
+        return (output, *states, *seen, *_read(numbers, call, reads, output))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -340,6 +364,38 @@ class _Layer(torch.autograd.Function):
         # create_graph=True: a second derivative would be lost in silence.
         anchor = torch.zeros((), requires_grad=True)
         return tuple(g if g is None else _NoSecondDerivative.apply(g.detach(), anchor) for g in found)
+
+
+def _read_from(numbers: _Numbers, call: _Call) -> Array | None:
+    """[K, B, 2, N] for the loops to write to: the sum or the maximum, and the step that counts; below zero all of them do."""
+    if call.reduction is None:
+        return None
+    reads = numbers.zeros(numbers.batch, 2, numbers.features)
+    if call.reduction == "max":
+        reads[:, :, 0] = -np.inf
+    else:
+        reads[:, :, 1] = numbers.steps - 1 if call.reduction == "last" else -1
+    return reads
+
+
+def _read(numbers: _Numbers, call: _Call, reads: Array | None, output: Tensor) -> tuple[Tensor, ...]:
+    """The result of the readout, when it is the loops'."""
+    if reads is None:
+        return ()
+    if call.reduction == "last":
+        return (output[..., -1, :].clone(),)
+    return (numbers.given_back(reads[:, :, 0] / numbers.steps if call.reduction == "mean" else reads[:, :, 0].copy()),)
+
+
+def _read_back(numbers: _Numbers, call: _Call, reads: Array | None, grad: Tensor | None) -> Array | None:
+    """[K, B, 2, N]: what the readout sends back, and the step it sends it to."""
+    if reads is None or grad is None:
+        return None
+    back = reads.copy()
+    back[:, :, 0] = numbers.all(grad)
+    if call.reduction == "mean":
+        back[:, :, 0] /= numbers.steps
+    return back
 
 
 _Kept = tuple[Array, Array, Array, Array]
@@ -417,6 +473,7 @@ def _advance(
 def _forward(
     numbers: _Numbers, call: _Call, weights: dict[str, Array | None], x: Tensor | None, last: dict[str, Tensor],
     output: Tensor, potentials: Tensor | None, wanted: tuple[bool, bool, bool, bool], stored: dict[int, _Kept] | None,
+    reads: Array | None,
 ) -> tuple[list[_Events], list[_Events]]:  # fmt: skip
     chunks, steps, none3 = numbers.chunks, numbers.steps, numbers.none3
     out, seen = numbers.all(output), numbers.all(potentials)
@@ -435,7 +492,7 @@ def _forward(
         if spiking:
             own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
         state = _part(v, chunk, none2), _part(second, chunk, none2), _part(left, chunk, none2)
-        kept = _part(seen, chunk, none3), none3, none3, none3
+        kept = _part(seen, chunk, none3), none3, none3, _part(reads, chunk, none3)
         if stored is not None:
             kept = stored[j] = _room(numbers, chunk, wanted)
         _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
@@ -496,6 +553,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     above: dict[str, Tensor | None] = dict(zip(neuron.state_names, grads[1:], strict=False))
     grad_output = numbers.all(grads[0])
     from_potentials = numbers.all(grads[-1] if neuron.spiking and call.potentials else None)
+
+    from_readout = _read_back(numbers, call, ctx.reads, grads[-1])
 
     def start(name: str | None) -> Array:
         grad: Array | None = numbers.all(None if name is None else above.get(name))
@@ -559,7 +618,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
 
     def task(j: int) -> None:
         kept = again(j) if needs_potentials else (none3, none3, none3, none3)
-        psi = none3
+        psi = _part(from_readout, chunks[j], none3)
         if neuron.spiking:
             k = chunks[j][0]
             given = kept[3] if adaptive else kept[0]
@@ -680,7 +739,9 @@ def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tenso
         learned = {name: t for name, t in zip(names, rest, strict=False) if t is not None}
         state = tuple(_named_state(call, rest).values())
         trace = call.plain(current, w_rec, state, learned)
-        outputs = (trace.output, *trace.state, *([trace.potentials] if call.neuron.spiking and call.potentials else []))
+        seen = [trace.potentials] if call.neuron.spiking and call.potentials else []
+        read = [] if call.reduction is None else [cast(Tensor, trace.read)]
+        outputs = (trace.output, *trace.state, *seen, *read)
         pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None and o.requires_grad]
         inputs: tuple[Any, ...] = (x, drive, w_in, bias, w_rec, *rest)
         leaves = [t for t, wanted in zip(inputs, wants, strict=True) if wanted]

@@ -18,7 +18,7 @@ and the same operations in the same order as the reference, so that float32 roun
 
 from typing import Any
 
-from .._fused.recursion import CURRENT, DELAYED, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
+from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
 
 __all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "dots", "events", "mostly", "product", "rest",
@@ -148,6 +148,19 @@ def rest(left: Array, silent: int) -> None:
             left[j] = max(left[j] - real(1), real(0))
 
 
+@helper
+def _read(v: Array, t: int, found: Array, at: Array, flags: int) -> None:
+    """Add a step to a sum over time, or to a maximum and the first step that has it; what is not a number stays."""
+    if flags & READ_SUM:
+        for j in range(v.shape[0]):
+            found[j] += v[j]
+    elif flags & READ_MAX:
+        for j in range(v.shape[0]):
+            higher = not v[j] <= found[j]
+            at[j] = t if higher else at[j]
+            found[j] = v[j] if higher else found[j]
+
+
 ADVANCE = (
     "void(int64[::1], int32[::1], real[::1], real[:,:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
     "real[:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
@@ -177,7 +190,8 @@ def advance(
         v, second, left: [S, N], the state: potential, i, and steps of the refractory period; overwritten with the last one.
         spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
         output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
-        seconds, arguments: not used here.
+        seconds: not used here.
+        arguments: [S, 2, N] when an integrator is read over time: sum (of zeros) or maximum (of -inf), and its step; or empty.
         scratch: [2, N], to work in.
         silent: R, steps of the refractory period.
     """
@@ -202,6 +216,8 @@ def advance(
                     o = output[s, t]
                     for j in range(n):
                         o[j] = vs[j]
+                if arguments.size > 0:
+                    _read(vs, t, arguments[s, 0], arguments[s, 1], flags)
             elif known:
                 found = spike_pointer[row + 1]
             else:
@@ -402,7 +418,7 @@ def retreat(
     v_th = constants[0]
     decay_syn, decay_mem, gain = coefficients[0], coefficients[1], coefficients[2]
     if not spiking:
-        _retreat_integrator(grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v,
+        _retreat_integrator(psi, grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v,
                             grad_second, delta, grad_coefficients, steps, has_current)  # fmt: skip
         return
     # dL/dcur of the step at which these spikes arrived; what comes back through w_rec; the reset's share of dL/dS
@@ -482,11 +498,15 @@ def retreat(
 
 @helper
 def _retreat_integrator(
-    grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
+    read_back: Array, grad_output: Array, grad_potentials: Array, potentials: Array, currents: Array,
     decay_syn: Array, decay_mem: Array, gain: Array, grad_v: Array, grad_i: Array, delta: Array, grad_decays: Array,
     steps: int, has_current: int,
 ) -> None:  # fmt: skip
-    """``retreat`` without a threshold: its output is its potential, and the few neurons of a readout want one loop."""
+    """``retreat`` without a threshold: its output is its potential, and the few neurons of a readout want one loop.
+
+    ``read_back`` stands in the place of psi, [S, 2, N]: what a readout over time sends back to each neuron, and to which step
+    (to every one when that is below zero); or empty.
+    """
     samples, n = grad_v.shape
     for s in range(samples):
         gv, gi = grad_v[s], grad_i[s] if has_current else grad_v[s]
@@ -509,6 +529,10 @@ def _retreat_integrator(
                 for j in range(n):
                     d[j] = gain[j] * gv[j]
                     gv[j] = decay_mem[j] * gv[j]
+            if read_back.size > 0:
+                g, at = read_back[s, 0], read_back[s, 1]
+                for j in range(n):
+                    gv[j] += g[j] if (at[j] < 0) | (at[j] == t) else real(0)
             if grad_output.size > 0:
                 g = grad_output[s, t]
                 for j in range(n):
