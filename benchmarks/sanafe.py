@@ -14,8 +14,8 @@ import json
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
 
+from snnlightning import __version__
 from snnlightning.hardware import Counts, Estimate, Network, estimate
 
 ENERGY_TOLERANCE, LATENCY_TOLERANCE = 1e-6, 0.01
@@ -212,9 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--python", default=sys.executable, help="a Python that has sanafe (default: this one)")
     options = parser.parse_args()
-    print(
-        platform.machine(), platform.python_version(), f"snnlightning {version('snnlightning')}", f"profile {PROFILE}"
-    )
+    print(platform.machine(), platform.python_version(), f"snnlightning {__version__}", f"profile {PROFILE}")
     good = [compare(case, options.python) for case in CASES]
     return 0 if all(good) else 1
 

@@ -132,12 +132,15 @@ class _Page:
         self.console.print(table)
 
     def _chips(self, priced: Sequence[tuple[Profile, Estimate]]) -> None:
-        columns = ("profile", "dynamic", "static", "host", "all-in", "priced", "latency", "fits")
-        table = self._table("Energy in uJ and latency in ms per sample, nominal", columns)
-        for profile, e in priced:
-            bands = (e.dynamic_uj, e.static_uj, e.host_uj, e.all_in_uj, e.priced_uj, e.latency_ms)
-            fits = {True: "yes", False: "NO", None: "unchecked"}[e.fits]
-            self._row(table, profile.name, *("-" if band is None else f"{band.nominal:.3g}" for band in bands), fits)
+        columns = ("dynamic", "static", "host", "all-in", "priced", "latency")
+        bands = [(e.dynamic_uj, e.static_uj, e.host_uj, e.all_in_uj, e.priced_uj, e.latency_ms) for _, e in priced]
+        # A column that no chip fills would take the room of the names.
+        shown = [at for at in range(len(columns)) if any(row[at] is not None for row in bands)]
+        title = "Energy in uJ and latency in ms per sample, nominal"
+        table = self._table(title, ("profile", *(columns[at] for at in shown), "fits"))
+        for (profile, e), row in zip(priced, bands, strict=True):
+            numbers = ["-" if (band := row[at]) is None else f"{band.nominal:.3g}" for at in shown]
+            self._row(table, profile.name, *numbers, {True: "yes", False: "NO", None: "unchecked"}[e.fits])
         self.console.print(table)
 
     def _chip(self, profile: Profile, estimate: Estimate, sources: dict[str, int]) -> None:
@@ -169,9 +172,12 @@ class _Page:
         self._say(f"  sources: {', '.join(numbers) or 'none, as nothing is priced'}")
 
     def _table(self, title: str, columns: Sequence[str]) -> Any:
-        table = self.tables.Table(title=title or None, title_justify="left", header_style="bold", box=self.box)
+        """Where it is too wide, names are broken and numbers are not."""
+        table = self.tables.Table(
+            title=title or None, title_justify="left", header_style="bold", box=self.box, collapse_padding=True
+        )
         for number, column in enumerate(columns):
-            table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=not number)
+            table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=bool(number))
         return table
 
     def _row(self, table: Any, *cells: str) -> None:

@@ -50,14 +50,15 @@ def run_profiles_command(arguments: Sequence[str]) -> int:
         return 0
     sources: dict[str, int] = {}
     table = tables.Table(title="Hardware profiles", title_justify="left", header_style="bold")
-    table.add_column("profile", no_wrap=True)
-    for column in ("chip", "prices", "evidence", "source"):
+    table.add_column("profile and chip", overflow="fold", min_width=max(len(profile.name) for profile in profiles))
+    for column in ("prices", "evidence", "source"):
         table.add_column(column, overflow="fold")
     for profile in profiles:
         used = dict.fromkeys(profile.sources[c.source] for c in profile.coefficients.values())
         numbers = ", ".join(str(sources.setdefault(source, len(sources) + 1)) for source in used)
-        chip = profile.chip + (" (yardstick)" if profile.baseline else "")
-        table.add_row(*map(_escaped, (profile.name, chip, prices_of(profile), evidence_of(profile), numbers)))
+        name = f"{profile.name}\n{profile.chip}" + ("\n(yardstick)" if profile.baseline else "")
+        lines = (text.replace(", ", "\n") for text in (prices_of(profile), evidence_of(profile)))
+        table.add_row(*map(_escaped, (name, *lines, numbers)), end_section=True)
     console.print(table)
     for source, number in sources.items():
         console.print(f"{number:2d}  {source}", markup=False, highlight=False)

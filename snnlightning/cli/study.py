@@ -134,7 +134,7 @@ def _run(options: argparse.Namespace) -> int:
         front = read_json(directory / "front.json")
     rows = study.rows()
     console = progress.console
-    console.print(front_table(config, front))
+    console.print(front_table(config, front, console))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
     for note in study.notes:
@@ -212,7 +212,7 @@ def _status(options: argparse.Namespace) -> int:
     rows = study.rows()
     file = options.dir / "front.json"
     front: dict[str, Any] = read_json(file) if file.exists() else {"points": [], "hypervolume": {}}
-    console.print(front_table(study.config, front))
+    console.print(front_table(study.config, front, console))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
     console.print(progress_line(study.config, rows, front))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,8 +15,17 @@ from ..units import format_count
 __all__ = ["failures_table", "format_value", "front_table", "progress_line"]
 
 
-def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
-    """The points of the front: values on the validation and on the test set, and the parameters that tell them apart."""
+def front_table(config: StudyConfig, front: Mapping[str, Any], console: Console) -> Table:
+    """The points of the front: values on the validation and on the test set, and the parameters that tell them apart.
+
+    One line per point where the console is wide enough, else one per objective.
+    """
+    table = _points_in_rows(config, front)
+    needed = table.__rich_measure__(console, console.options.update(max_width=10_000)).minimum
+    return table if needed <= console.width else _objectives_in_rows(config, front)
+
+
+def _points_in_rows(config: StudyConfig, front: Mapping[str, Any]) -> Table:
     points = front["points"]
     table = Table(title=f"Pareto front of {escape(config.name)}", title_justify="left", header_style="bold")
     table.add_column("trial", justify="right", no_wrap=True)
@@ -24,19 +34,48 @@ def front_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
         table.add_column(f"{quantity}{chip and chr(10)}{chip}\nval", justify="right", overflow="fold")
         table.add_column(f"{chip and chr(10)}\ntest", justify="right", no_wrap=True)
     table.add_column("network", overflow="fold")
-    telling = _telling(points)
-    for point in points:
+    networks = _networks(points)
+    for point, network in zip(points, networks, strict=True):
         cells = [str(point["number"])]
         for name, objective in config.objectives.items():
             cells.append(format_value(objective, point["values"][name]))
             cells.append(format_value(objective, point["test"][name]) if point["test"] else "-")
-        drawn = _merged(point["params"])
-        says = [f"{_short(name)} {drawn[name]}" for name in telling if name in drawn]
-        cells.append(escape(", ".join([*_origin(point), *says])))
-        table.add_row(*cells)
+        table.add_row(*cells, network)
     if not points:
         table.caption = "no trial is feasible"
     return table
+
+
+def _objectives_in_rows(config: StudyConfig, front: Mapping[str, Any]) -> Table:
+    points = front["points"]
+    table = Table(title=f"Pareto front of {escape(config.name)}", title_justify="left", header_style="bold")
+    for column in ("trial", "objective", "val", "test"):
+        table.add_column(
+            column, justify="left" if column == "objective" else "right", no_wrap=column != "objective", overflow="fold"
+        )
+    table.add_column("network", overflow="fold")
+    for point, network in zip(points, _networks(points), strict=True):
+        first = (str(point["number"]), network)
+        for name, objective in config.objectives.items():
+            value = format_value(objective, point["values"][name])
+            test = format_value(objective, point["test"][name]) if point["test"] else "-"
+            table.add_row(first[0], escape(name), value, test, first[1])
+            first = ("", "")
+        table.add_section()
+    if not points:
+        table.caption = "no trial is feasible"
+    return table
+
+
+def _networks(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tells each network from the others, and where it comes from."""
+    telling = _telling(points)
+    said = []
+    for point in points:
+        drawn = _merged(point["params"])
+        says = [f"{_short(name)} {drawn[name]}" for name in telling if name in drawn]
+        said.append(escape(", ".join([*_origin(point), *says])))
+    return said
 
 
 def failures_table(rows: Sequence[TrialRow]) -> Table:

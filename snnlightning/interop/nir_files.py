@@ -1,18 +1,29 @@
 """NIR files: written whole or not at all, and read with one sentence when they cannot be."""
 
+import dataclasses
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationError, DataError, require
+from ..errors import ConfigurationError, DataError, MissingDependencyError, require
 
 __all__ = ["nir_package", "read_nir", "write_nir"]
 
 
 def nir_package() -> Any:
-    """The package ``nir``, or the line that installs it."""
-    return require("nir", "nir", "NIR export and import")
+    """The package ``nir``, or the line that installs it.
+
+    Raises:
+        MissingDependencyError: it is not installed, or older than the first version with a note on every node.
+    """
+    nir = require("nir", "nir", "NIR export and import")
+    if "metadata" not in {field.name for field in dataclasses.fields(nir.Input)}:
+        raise MissingDependencyError(
+            f"NIR export and import needs nir 1.0.5 or later, and {version('nir')} is installed: pip install 'snnlightning[nir]'."
+        )
+    return nir
 
 
 def write_nir(graph: Any, path: str | os.PathLike[str]) -> Path:

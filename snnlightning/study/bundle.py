@@ -4,7 +4,7 @@
     config.yaml        the trial: seed, model, data, trainer
     fit.yaml           the same for ``snnlightning fit --config fit.yaml``, which trains it anew
     network.nir        the network as a NIR graph, where it has one and nir is installed
-    certificate.json   counts on the test set, hashes of data and checkpoint, estimates, versions, how to check
+    certificate.json   counts on the test set, hashes of data, checkpoint and graph, estimates, versions, how to check
     metrics.csv, result.json, counts.json, test.json, raster.json, versions.json      as the study left them
 
 ``verify_bundle`` counts again and compares number by number.
@@ -28,7 +28,8 @@ from .versions import versions
 
 __all__ = ["Verification", "export_bundle", "verify_bundle"]
 
-CERTIFICATE = "certificate.json"
+CERTIFICATE, GRAPH = "certificate.json", "network.nir"
+_CHECKED = ("data_sha256", "accuracy", "steps", "counts", "footprint_bytes")
 _COPIED = (CHECKPOINT, "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json")
 
 
@@ -102,7 +103,7 @@ def verify_bundle(bundle: Path) -> Verification:
     """Count a bundle's network on its data again, and compare with its certificate.
 
     Raises:
-        StudyError: the folder is no bundle.
+        StudyError: the folder is no bundle, or its certificate is not whole.
         SnnLightningError: its network or data cannot be built here.
     """
     file = bundle / CERTIFICATE
@@ -110,14 +111,23 @@ def verify_bundle(bundle: Path) -> Verification:
         raise StudyError(
             f"{bundle} has no {CERTIFICATE}; `snnlightning study export` makes one with every SpikingModule."
         )
-    said: dict[str, Any] = read_json(file)
+    said = read_json(file)
+    needed = ("checkpoint_sha256", *_CHECKED)
+    missing = [name for name in needed if name not in said] if isinstance(said, Mapping) else needed
+    if missing:
+        raise StudyError(
+            f"{file} lacks {', '.join(missing)}, so there is nothing to compare with; export the trial again."
+        )
     measured, _ = _measured(bundle)
     differences = []
     checkpoint = file_sha256(bundle / CHECKPOINT)
     if checkpoint != said["checkpoint_sha256"]:
         differences.append(f"checkpoint: SHA-256 was {said['checkpoint_sha256']} and is {checkpoint}")
+    graph = _sha256_of_graph(bundle)
+    if graph != said.get("graph_sha256", graph):
+        differences.append(f"{GRAPH}: SHA-256 was {said['graph_sha256']} and is {graph}")
     found = _plain(measured.as_dict())
-    for name in ("data_sha256", "accuracy", "steps", "counts", "footprint_bytes"):
+    for name in _CHECKED:
         differences += _differences(name, said[name], found[name])
     return Verification(tuple(differences), measured.accuracy, measured.counts.total)
 
@@ -127,11 +137,13 @@ def _certify(folder: Path, study: str, config: Mapping[str, Any], profiles: Sequ
     if not issubclass(resolve_class("model", config["model"]["class_path"]), SpikingModule):
         return [f"no {CERTIFICATE} and no network.nir: the model is no SpikingModule, so nothing of it is counted"]
     measured, model = _measured(folder)
+    notes = _write_graph(folder / GRAPH, model)
     certificate = {
         "study": study,
         "trial": config["number"],
         "seed": config["seed"],
         "checkpoint_sha256": file_sha256(folder / CHECKPOINT),
+        "graph_sha256": _sha256_of_graph(folder),
         **measured.as_dict(),
         "estimates": [measured.estimate(name).as_dict() for name in profiles],
         "versions": versions(),
@@ -139,7 +151,12 @@ def _certify(folder: Path, study: str, config: Mapping[str, Any], profiles: Sequ
         "train_again": "snnlightning fit --config FOLDER/fit.yaml",
     }
     write_json(folder / CERTIFICATE, certificate)
-    return _write_graph(folder / "network.nir", model)
+    return notes
+
+
+def _sha256_of_graph(folder: Path) -> str | None:
+    """None where NIR could not express the network."""
+    return file_sha256(folder / GRAPH) if (folder / GRAPH).exists() else None
 
 
 def _write_graph(file: Path, model: SpikingModule) -> list[str]:

@@ -109,6 +109,8 @@ class StudyConfig:
             raise ConfigurationError(
                 f"{path}: {error.strerror or error}; give the path of a study's YAML file."
             ) from None
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{path} is not YAML: {error}; give the path of a study's YAML file.") from None
         try:
             raw = yaml.safe_load(text)
         except yaml.YAMLError as error:

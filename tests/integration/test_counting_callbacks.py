@@ -148,6 +148,8 @@ def test_names_and_budgets_that_cannot_be_are_refused_at_once():
         EnergyLogger(["davies2018_lohi"])
     with pytest.raises(ConfigurationError, match=r"a list of names is expected: \['davies2018_loihi'\]"):
         EnergyLogger("davies2018_loihi")
+    with pytest.raises(ConfigurationError, match="profiles is empty"):
+        EnergyLogger([])
     with pytest.raises(ConfigurationError, match="synops"):
         SynOpsBudget(0)
     with pytest.raises(ConfigurationError, match="nothing was counted in stage 'test' yet"):

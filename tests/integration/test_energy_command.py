@@ -74,6 +74,16 @@ def test_the_page_shows_counts_by_layer_three_terms_with_bands_what_does_not_fit
         assert any(source in page for source in profile.sources.values())
 
 
+def test_numbers_stay_whole_on_a_narrow_terminal(trained, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    chip = "horowitz2014_cmos45_int8"
+    assert energy(trained, *chips(*CHIPS, chip)) == 0
+    page = capsys.readouterr().out
+    assert energy(trained, *chips(chip), "--json") == 0
+    found = json.loads(capsys.readouterr().out)["estimates"][0]["dynamic_uj"]["nominal"]
+    assert re.search(rf"^ +horowitz2014_\w+ .*{re.escape(f'{found:.3g}')} .*yes", page, re.MULTILINE), page
+
+
 def test_the_file_that_is_written_is_what_the_terminal_would_say(trained, tmp_path, capsys):
     assert energy(trained, *chips(CHIPS[0]), "--json", "-o", tmp_path / "new" / "e.json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "new" / "e.json").read_text())
@@ -104,6 +114,7 @@ def test_the_validation_split_and_pacing_change_what_is_said(trained, capsys):
         ({"checkpoint": "data.yaml"}, r"data\.yaml is no checkpoint of Lightning's"),
         ({"--data": "nothing.yaml"}, r"nothing\.yaml: no such file"),
         ({"--data": "empty.yaml"}, r"empty\.yaml"),
+        ({"--data": "model.ckpt"}, r"model\.ckpt is not valid YAML"),
         ({"--data": None}, r"there is no config\.yaml beside .*model\.ckpt; say which data to use: --data"),
         ({"--profile": None}, r"--profile"),
     ],

@@ -480,6 +480,14 @@ def test_without_nir_the_message_says_what_to_install(monkeypatch):
         to_nir(one(SpikingLayer(2, 2, neuron=LIF())))
 
 
+def test_a_nir_without_notes_on_inputs_is_too_old(monkeypatch):
+    monkeypatch.setattr(nir, "Input", dataclasses.make_dataclass("Input", ["input_type"]))
+    with pytest.raises(
+        MissingDependencyError, match=r"needs nir 1\.0\.5 or later, and 1\.\S+ is installed: pip install"
+    ):
+        to_nir(one(SpikingLayer(2, 2, neuron=LIF())))
+
+
 def test_an_older_nir_without_the_node_is_named(monkeypatch):
     monkeypatch.delattr(nir, "CubaLI")
     with pytest.raises(

@@ -54,7 +54,7 @@ def test_a_bundle_needs_nothing_of_the_study_it_came_from(bundle: Path, tmp_path
     assert main(["energy", str(elsewhere), "--profile", "davies2018_loihi", "--json"]) == 0
 
 
-@pytest.mark.parametrize("what", ["weights", "data", "counts"])
+@pytest.mark.parametrize("what", ["weights", "data", "counts", "graph"])
 def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if what == "weights":
         content = torch.load(bundle / "best.ckpt", weights_only=True)
@@ -66,6 +66,10 @@ def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest
         held["data"]["init_args"]["threshold"] = 0.3
         (bundle / "config.yaml").write_text(yaml.safe_dump(held))
         expected = ["data_sha256 was", "counts.events.hidden_0.w_in was"]
+    elif what == "graph":
+        pytest.importorskip("nir", reason="nir is not installed")
+        (bundle / "network.nir").unlink()
+        expected = ["network.nir: SHA-256 was", "and is None"]
     else:
         said = certificate(bundle)
         said["counts"]["by_kind"]["recurrent"] += 1.0
@@ -76,6 +80,17 @@ def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest
     for words in expected:
         assert words in out
     assert "numbers differ" in out
+
+
+@pytest.mark.parametrize(("content", "lacks"), [("[]", "checkpoint_sha256, data_sha256"), (None, "counts")])
+def test_a_certificate_that_is_not_whole_is_refused(
+    content: str | None, lacks: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = certificate(bundle)
+    del said["counts"]
+    (bundle / "certificate.json").write_text(content or json.dumps(said))
+    assert main(["study", "verify", str(bundle)]) == 2
+    assert f"certificate.json lacks {lacks}" in capsys.readouterr().err
 
 
 def test_the_graph_in_a_bundle_is_the_network(bundle: Path) -> None:

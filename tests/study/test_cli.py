@@ -63,6 +63,16 @@ def test_running_a_finished_study_again_shows_it_and_trains_nothing(
     assert outcomes(finished) == before
 
 
+def test_a_front_that_is_too_wide_has_a_line_per_objective(
+    run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    _, out, _ = run("study", "status", finished)
+    for point in front(finished)["points"]:
+        assert re.search(rf"│ +{point['number']} │ accuracy +│ {100 * point['values']['accuracy']:.1f} % │", out), out
+    assert len(re.findall(r"│ synops +│", out)) == len(front(finished)["points"])
+
+
 def test_status_shows_front_and_progress(run: Run, finished: Path) -> None:
     status, out, _ = run("study", "status", finished)
     assert status == 0
@@ -242,3 +252,10 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(run: Run, tmp_path: Path) -
 def test_version_and_help_are_printed(run: Run) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version")[1])
     assert "study run CONFIG" in run("--help")[1]
+
+
+def test_a_study_that_is_no_text_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "weights.ckpt").write_bytes(b"\x80\x81")
+    status, _, err = run("study", "run", "weights.ckpt")
+    assert status == 2
+    assert re.fullmatch(r"error: weights\.ckpt is not YAML: [^\n]+\n", err), err
