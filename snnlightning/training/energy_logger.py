@@ -29,7 +29,7 @@ class EnergyLogger(L.Callback):
 
     Raises:
         UnknownNameError: no such profile.
-        ConfigurationError: no profile; the model is no ``SpikingModule``, or cannot be placed on chips.
+        ConfigurationError: the model is no ``SpikingModule``, or cannot be placed on chips.
 
     Example:
         >>> EnergyLogger(["davies2018_loihi"]).profiles
@@ -39,8 +39,6 @@ class EnergyLogger(L.Callback):
     def __init__(self, profiles: Sequence[str], dt_ms: float | None = None, paced: bool = False) -> None:
         if isinstance(profiles, str):
             raise ConfigurationError(f"profiles is {profiles!r}; a list of names is expected: [{profiles!r}].")
-        if not profiles:
-            raise ConfigurationError("profiles is empty; name at least one that `snnlightning profiles` lists.")
         self.profiles, self.dt_ms, self.paced = tuple(profiles), dt_ms, paced
         self._loaded = {name: load(name) for name in self.profiles}
         self.values: dict[str, dict[str, float]] = {}
