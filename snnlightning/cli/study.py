@@ -15,6 +15,7 @@ from ..study import Study, StudyConfig, StudyObserver
 from ..study.bundle import export_bundle, verify_bundle
 from ..study.files import read_json
 from ..study.front import Front
+from ..study.storage import recall
 from ..tracking import WandbTracker
 from .tables import failures_table, front_table, progress_line
 
@@ -152,13 +153,18 @@ def _run(options: argparse.Namespace) -> int:
 def _search(
     study: Study, options: argparse.Namespace, observers: Sequence[StudyObserver], told: Callable[[str], None]
 ) -> Front:
-    remote = options.remote or (options.storage is not None and not options.storage.startswith("sqlite"))
+    url, _ = recall(study.directory, options.storage)  # a study goes on in the storage in which it began
+    remote = options.remote or (url is not None and not url.startswith("sqlite"))
     if options.engine == "local":
+        if options.slurm:
+            raise ConfigurationError("--slurm is for --engine slurm; leave it out, or choose that engine.")
         if remote and options.workers == 0:
             told(f"no workers here: start some with `snnlightning study worker {study.directory}`, on any machine")
         return study.run(options.workers, observers, remote=remote)
     from ..study.launching import slurm_workers
 
+    if options.workers < 1:
+        raise ConfigurationError(f"--workers is {options.workers}; SLURM has to start 1 or more.")
     sbatch = _options_of_sbatch(options.slurm)
     engine = slurm_workers(study.directory, options.workers, options.storage, sbatch, told)
     return study.run(0, observers, remote=True, engine=engine)

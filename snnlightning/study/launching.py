@@ -55,9 +55,9 @@ def slurm_workers(
     if file.exists():
         _cancel(read_json(file)["jobs"])
     jobs = _submit(submitit, directory, count, url, dict(options or {}))
-    write_json(file, {"jobs": jobs})
-    told(f"{count} workers wait in SLURM as job {jobs[0].partition('_')[0]}")
     try:
+        write_json(file, {"jobs": jobs})
+        told(f"{count} workers wait in SLURM as job {jobs[0].partition('_')[0]}")
         yield jobs
     finally:
         _cancel(jobs)

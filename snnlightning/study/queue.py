@@ -114,8 +114,15 @@ class JobQueue:
         self.storage.set_study_user_attr(self._study, "open", True)
 
     def close(self) -> None:
-        """Say that no more jobs will come; workers end."""
+        """Say that no more jobs will come, and take back what nobody has done; workers end.
+
+        A job that an interrupted run left behind is as good as done by now: done again, it would write an earlier state of its
+        trial over the last one.
+        """
         self.storage.set_study_user_attr(self._study, "open", False)
+        for ticket in self.tickets():
+            if ticket.state in ("waiting", "running"):
+                self.withdraw(ticket.identity)
 
     def publish(self, task: Mapping[str, Any], attempt: int = 0) -> Ticket:
         """Put a job up."""

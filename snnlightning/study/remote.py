@@ -28,6 +28,8 @@ __all__ = ["RemotePool"]
 
 _POLL_S = (0.05, 0.5)
 """Pause between two looks at the queue: the shortest (while things happen), the longest."""
+_GOODBYE_S = 10.0
+"""A worker started here that was asked to end gets so long to give its job back."""
 _LONGEST_GAP_S = 2.0
 """More than this between two looks does not count against a worker: the study was stopped, or the storage away."""
 
@@ -97,15 +99,21 @@ class RemotePool(AbstractPool):
         self.engine.__exit__(kind, error, trace)
         for process in self._processes:
             process.terminate()  # they give their jobs back
+        killed = set()
         for process in self._processes:
             try:
-                process.wait(10.0)
+                process.wait(_GOODBYE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                killed.add(worker_name(process.pid))
         self._log.close()
-        if kind is None:  # else the study goes on later, and its workers with it
-            with contextlib.suppress(StudyError):  # the storage is away; workers elsewhere end when they are idle
+        with contextlib.suppress(StudyError):  # the storage is away; workers elsewhere end when they are idle
+            for identity in self._watched if killed else ():
+                ticket = self.queue.look(identity)
+                if ticket.state == "running" and ticket.worker in killed:
+                    self.queue.withdraw(identity)  # or the next run would wait for the lease
+            if kind is None:  # else the study goes on later, and its workers with it
                 self.queue.close()
 
     def submit(self, job: Task) -> None:
@@ -197,6 +205,7 @@ class RemotePool(AbstractPool):
 
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {**os.environ, **worker_environment(1), PARENT: str(os.getpid())}
+        environment.pop(STORAGE, None)  # it may be another study's
         if self.url is not None:
             environment[STORAGE] = self.url  # not on the command line, where everybody reads the password
         return subprocess.Popen(

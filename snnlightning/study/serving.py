@@ -5,6 +5,7 @@ study's directory. Asked to stop (SIGTERM, SIGINT), it gives its job back, and t
 """
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -160,12 +161,10 @@ def _check(directory: Path, about: dict[str, Any]) -> None:
     if not file.exists():
         raise StudyError(
             f"the study's directory {directory} is not on this machine (there is no storage.json); a worker needs it, by a "
-            "shared file system: say with --dir where it is mounted."
+            "shared file system: give DIR, where it is mounted."
         )
     if read_json(file).get("identity") != about.get("identity"):
-        raise StudyError(
-            f"{directory} belongs to another study than the one in the storage; check --dir and --storage."
-        )
+        raise StudyError(f"{directory} belongs to another study than the one in the storage; check DIR and --storage.")
 
 
 def serve_directory(
@@ -215,4 +214,4 @@ def main(directory: str) -> None:
 
     torch.set_num_threads(1)
     be_quiet()
-    serve_directory(Path(directory))
+    serve_directory(Path(directory), idle_s=math.inf)  # one long training must not send the others home

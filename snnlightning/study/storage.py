@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LOCK", "lock", "open_storage", "recall", "remember"]
 
 LOCK = "study.lock"
+_SECRET = {"password", "passwd", "pwd", "sslpassword"}
+"""What holds a password among the options of an URL, after its question mark."""
 
 
 def recall(directory: Path, url: str | None) -> tuple[str | None, str]:
@@ -138,9 +140,11 @@ def _without_password(url: str) -> str:
     if url.startswith("grpc://"):
         return url
     try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
+        parsed = sqlalchemy.engine.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: of a port
         return "(not an URL)"
+    shown = {name: "***" if name.lower() in _SECRET else value for name, value in parsed.query.items()}
+    return parsed.set(query=shown).render_as_string(hide_password=True).replace("=%2A%2A%2A", "=***")
 
 
 @contextlib.contextmanager
@@ -148,14 +152,20 @@ def lock(directory: Path) -> Iterator[None]:
     """Hold ``DIR/study.lock`` as long as a study runs; the operating system lets go of it when the process dies.
 
     Raises:
-        StudyError: another process runs this study.
+        StudyError: another process runs this study, or nothing can be written there.
     """
     try:
         import fcntl
     except ImportError:  # no such lock on this system; SQLite still guards the trials themselves
         yield
         return
-    with (directory / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        opened = (directory / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"{directory / LOCK} cannot be written ({error.strerror}), and a study writes there; choose another --dir."
+        ) from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

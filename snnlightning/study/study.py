@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import optuna
 
     from .patience import PatientStorage
+    from .queue import JobQueue
 
 __all__ = ["Study"]
 
@@ -122,6 +123,8 @@ class Study:
                 for observer in observers:
                     observer.started(self.config.raw, self.directory, [row.as_dict() for row in runner.rows])
                 pool: AbstractPool
+                if not remote and (queue := self._queue(storage)) is not None:
+                    queue.close()  # of a run with remote that was interrupted: its workers must not work beside ours
                 if remote:
                     pool = self._remote_pool(storage, identity, workers, lease_s, engine, told)
                 elif workers:
@@ -158,16 +161,21 @@ class Study:
 
     def workers(self) -> list[str]:
         """Who works on it now, and on which trial; of a study that runs with ``remote``. Empty when nobody does."""
-        from .queue import JobQueue
-
         if not (self.directory / "storage.json").exists():
             return []
         with self._storage(lambda sentence: None) as (storage, _):
-            try:
-                queue = JobQueue(storage, self.config.name)
-            except StudyError:
-                return []
-            return [f"{worker} (trial {task['number']})" for worker, task in queue.at_work()]
+            queue = self._queue(storage)
+            at_work = [] if queue is None else queue.at_work()
+            return [f"{worker} (trial {task['number']})" for worker, task in at_work]
+
+    def _queue(self, storage: "PatientStorage") -> "JobQueue | None":
+        """The queue of the study; None when it has never handed out jobs."""
+        from .queue import JobQueue
+
+        try:
+            return JobQueue(storage, self.config.name)
+        except StudyError:
+            return None
 
     @contextlib.contextmanager
     def _storage(self, told: Callable[[str], None]) -> Iterator[tuple["PatientStorage", str]]:

@@ -12,6 +12,7 @@ import pytest
 from snnlightning.cli import main
 from snnlightning.errors import ConfigurationError, StudyError
 from snnlightning.study import Study
+from snnlightning.study.storage import LOCK, remember
 from snnlightning.study.trial import better_by
 
 from .conftest import config, front, outcomes, read_csv, states
@@ -232,3 +233,46 @@ def test_a_study_of_another_version_is_refused_and_left_as_it_was(tmp_path: Path
             Study(config(trials=2), tmp_path / "s").run(workers=0)
         assert (tmp_path / "s" / "trials.csv").read_bytes() == before
     storage.engine.dispose()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "s" / LOCK).mkdir(parents=True)
+    with pytest.raises(StudyError, match=r"study\.lock cannot be written \(Is a directory\)"):
+        Study(config(), tmp_path / "s").run(workers=0)
+
+
+def test_a_study_goes_on_with_workers_elsewhere_where_it_began(
+    tmp_path: Path, write_config: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its storage is a server, and remembered: the second command need not name it."""
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "study.yaml").write_text(json.dumps(config().raw))
+    remember(tmp_path / "s", "postgresql://me@localhost/db", "x")
+    given: dict[str, Any] = {}
+
+    def run(study: Study, workers: int | None, observers: object, **options: Any) -> None:
+        given.update(options)
+        raise StudyError("seen")
+
+    monkeypatch.setattr(Study, "run", run)
+    assert main(["study", "run", str(write_config()), "--dir", str(tmp_path / "s"), "--wandb", "disabled"]) == 2
+    assert given["remote"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--engine", "slurm", "--workers", "0"], "SLURM has to start 1 or more"),
+        (["--engine", "local", "--workers", "1", "--slurm", "time=1"], "--slurm is for --engine slurm"),
+    ],
+)
+def test_a_launch_that_would_start_nobody_is_one_line(
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    write_config: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["study", "launch", str(write_config()), "--dir", str(tmp_path / "s"), "--wandb", "disabled"]
+    assert main([*command, *options]) == 2
+    assert words in capsys.readouterr().err

@@ -13,7 +13,7 @@ from snnlightning.errors import StudyError
 from snnlightning.study.jobs import JobLostError
 from snnlightning.study.patience import PatientStorage, is_passing
 from snnlightning.study.queue import JobQueue, key_of
-from snnlightning.study.storage import open_storage
+from snnlightning.study.storage import open_storage, recall, remember
 
 TASK: dict[str, Any] = {"order": 0, "number": 0, "config": {"seed": 1, "rate": 0.1}}
 FINISHED = {"type": "finished", "order": 0, "metrics": {"val_accuracy": 0.5}}
@@ -258,8 +258,36 @@ def test_a_wrong_url_is_one_line(tmp_path: Path) -> None:
     for url, words in (
         ("nonsense", "cannot be opened"),
         ("grpc://somewhere", "grpc://HOST:PORT"),
+        ("postgresql://me:secret@localhost:54x2/db", "'54x2'"),
         (f"sqlite:////{tmp_path}/missing/x.db", "unable to open database file"),
     ):
         with pytest.raises(StudyError, match=words) as found:
             open_storage(tmp_path, url)
         assert "\n" not in str(found.value)
+        assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@localhost/db", "postgresql://me@localhost/db?connect_timeout=5&password=secret"]
+)
+def test_a_password_is_left_out_wherever_it_stands_in_an_url(url: str, tmp_path: Path) -> None:
+    remember(tmp_path, url, "x")
+    assert "secret" not in (tmp_path / "storage.json").read_text()
+    with pytest.raises(StudyError, match=r"lives in .*\*\*\*.*give --storage with its password"):
+        recall(tmp_path, None)
+    assert recall(tmp_path, url) == (url, "x")
+
+
+def test_a_queue_that_is_closed_takes_back_what_nobody_has_done(queue: JobQueue) -> None:
+    done, running, waiting = (queue.publish(task(order)) for order in range(3))
+    queue.open({})
+    first, second = queue.claim("w"), queue.claim("w")
+    assert first is not None
+    assert second is not None
+    first.send(FINISHED)
+    queue.close()
+    assert not queue.is_open
+    assert [queue.look(ticket.identity).state for ticket in (done, running, waiting)] == ["done", "lost", "lost"]
+    assert queue.claim("w") is None
+    with pytest.raises(JobLostError):
+        second.send({"type": "epoch", "number": 1, "epoch": 0, "metrics": {}})

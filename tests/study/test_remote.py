@@ -1,8 +1,10 @@
 """Studies whose jobs wait in the storage, done by worker processes that come, die and go."""
 
+import math
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 
 from snnlightning.cli import main
 from snnlightning.errors import StudyError
-from snnlightning.study import Study
+from snnlightning.study import Study, serving
+from snnlightning.study import remote as remote_module
 from snnlightning.study.queue import JobQueue
-from snnlightning.study.serving import serve_directory
+from snnlightning.study.remote import RemotePool
+from snnlightning.study.serving import serve_directory, worker_name
 from snnlightning.study.storage import open_storage
 
 from .conftest import config, front, outcomes, start_cli, states
@@ -224,3 +228,52 @@ def test_a_worker_that_finds_nothing_to_do_ends(tmp_path: Path) -> None:
     before = time.monotonic()
     assert serve_directory(tmp_path / "s", idle_s=0.2) == 0
     assert time.monotonic() - before < 30.0
+
+
+def test_a_worker_of_a_study_waits_for_jobs_as_long_as_the_study_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One long training keeps the others idle for hours; workers that went home would be taken for ones that do not start."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(serving, "serve_directory", lambda directory, **options: given.update(options))
+    serving.main(str(tmp_path))
+    assert given["idle_s"] == math.inf
+
+
+def test_the_job_of_a_worker_that_had_to_be_killed_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch may be longer than a study waits at its end; its next run must not wait for the lease as well."""
+    monkeypatch.setattr(remote_module, "_GOODBYE_S", 0.2)
+    storage = open_storage(tmp_path)
+    queue = JobQueue(storage, "tiny", create=True)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    pool = RemotePool(queue, tmp_path, {})
+    pool.__enter__()
+    worker = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    worker.stdout.close()
+    pool._processes.append(worker)
+    for number in range(2):
+        pool.submit({"order": number, "number": number})
+    queue.claim(worker_name(worker.pid))
+    queue.claim("far-away:1")
+    pool.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert [ticket.state for ticket in queue.tickets()] == ["lost", "running"]
+    assert queue.is_open, "the study goes on later, and workers elsewhere with it"
+    storage.close()
+
+
+def test_a_run_without_workers_elsewhere_ends_what_an_interrupted_one_has_put_up(tmp_path: Path) -> None:
+    """A worker that took up an old job would write an earlier state of its trial over the last one."""
+    study = Study(config(trials=1), tmp_path / "s")
+    study.run(workers=0)
+    storage = open_storage(tmp_path / "s")
+    queue = JobQueue(storage, "tiny", create=True)
+    queue.open({})
+    queue.publish({"order": 0, "number": 0})
+    study.run(workers=0)
+    assert not queue.is_open
+    assert queue.claim("late:1") is None
+    storage.close()
