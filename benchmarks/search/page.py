@@ -1,5 +1,6 @@
 """docs/search.md: what searches reach with equal budgets, and whether the target holds; every figure and verdict from results."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,6 +64,7 @@ def _task(task: str, runs: Runs) -> Iterator[str]:
     own = {arm: [curves(searches, k, budget) for k in range(4)] for arm, searches in runs.items()}
     yield "\n".join(_levels(runs, own, budget))
     yield "\n".join(_verdicts(own, budget))
+    yield "\n".join(_pairs(own))
     yield "What the fronts hold: the cheapest network that reaches an accuracy on the validation set, on test; medians over seeds."
     yield "\n".join(_cheapest(runs))
     yield "\n".join(f"- {arm}: {ABOUT[arm]}" for arm in runs)
@@ -103,6 +105,18 @@ def _verdicts(own: dict[str, list[Floats]], budget: int) -> Iterator[str]:
             f"- {arm}: the target **{'holds' if holds else 'does not hold'}** ({early:.3f} after {budget // SHARE} epochs, p = "
             f"{p_early:.3f}); with the whole budget it is {better} {baseline} ({late:.3f}, p = {p_late:.3f})."
         )
+
+
+def _pairs(own: dict[str, list[Floats]]) -> Iterator[str]:
+    """All searches against each other, with the whole budget, on the test set."""
+    yield "Against each other with the whole budget, on the test set, the better one first (p: two-sided Mann-Whitney):\n"
+    for pair in itertools.combinations(own, 2):
+        compared = []
+        for name, k in (("all", 1), ("tight corner", 3)):
+            better, worse = sorted(pair, key=lambda arm: -float(own[arm][k][:, -1].mean()))
+            p = 2.0 * mann_whitney(own[better][k][:, -1].tolist(), own[worse][k][:, -1].tolist())
+            compared.append(f"{name}: {better} over {worse}, p = {min(1.0, p):.3f}")
+        yield f"- {'; '.join(compared)}"
 
 
 def _cheapest(runs: Runs) -> Iterator[str]:

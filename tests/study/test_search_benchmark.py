@@ -62,6 +62,7 @@ def test_the_verdict_follows_from_the_results(late: float, says: str) -> None:
     text = page({"digits": searches(late)})
     assert f"- inherit: the target {says}" in text
     assert "is better than TPE" in text
+    assert "- all: inherit over TPE, p = 0.029; tight corner: inherit over TPE, p = 0.029" in text
     assert "Not run yet: yin_yang" in text
 
 
