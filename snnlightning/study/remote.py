@@ -2,7 +2,7 @@
 
 A worker that dies is noticed when its claim stops beating (at once when it was started here), and its job is put up again:
 the next worker goes on from the last checkpoint. A job that loses its worker too often is reported as failed. When the study
-itself dies, workers finish what they have; a study that comes back finds the jobs by what they say, and the outcomes too.
+itself dies, workers finish what they have; a study that comes back finds the jobs by what they say, and the outcomes in its directory.
 """
 
 import contextlib
@@ -118,7 +118,7 @@ class RemotePool(AbstractPool):
 
     def submit(self, job: Task) -> None:
         if self._known is None:  # what an earlier run of this study left in the queue
-            self._known = {ticket.key: ticket for ticket in self.queue.tickets() if ticket.state != "lost"}
+            self._known = {ticket.key: ticket for ticket in self.queue.tickets() if not _is_over(ticket)}
         ticket = self._known.pop(key_of(job), None) or self.queue.publish(job)
         self._watched[ticket.identity] = _Watched(job, ticket)
         while len(self._processes) < self.local:
@@ -216,3 +216,8 @@ class RemotePool(AbstractPool):
             env=environment,
             start_new_session=True,  # Ctrl-C is for the study, which then stops its workers
         )
+
+
+def _is_over(ticket: Ticket) -> bool:
+    """Whether an attempt is of no use to a study that asks for its job: it was lost, or the files that it left are gone."""
+    return ticket.state == "lost" or (ticket.outcome is not None and ticket.outcome["type"] == "finished")

@@ -16,7 +16,7 @@ from snnlightning.cli import main
 from snnlightning.errors import StudyError
 from snnlightning.study import Study, serving
 from snnlightning.study import remote as remote_module
-from snnlightning.study.queue import JobQueue
+from snnlightning.study.queue import JobQueue, key_of
 from snnlightning.study.remote import RemotePool
 from snnlightning.study.serving import serve_directory, worker_name
 from snnlightning.study.storage import open_storage
@@ -276,4 +276,23 @@ def test_a_run_without_workers_elsewhere_ends_what_an_interrupted_one_has_put_up
     study.run(workers=0)
     assert not queue.is_open
     assert queue.claim("late:1") is None
+    storage.close()
+
+
+def test_a_job_whose_files_are_gone_is_done_again(tmp_path: Path) -> None:
+    """A study asks only for what it does not find in its directory, whatever the queue says; what has failed, has failed."""
+    storage = open_storage(tmp_path)
+    queue = JobQueue(storage, "tiny", create=True)
+    tasks = [{"order": number, "number": number} for number in range(3)]
+    for task, kind in zip(tasks, ("finished", "failed", None), strict=True):
+        queue.publish(task)
+        claim = queue.claim("far-away:1")
+        assert claim is not None
+        if kind is not None:
+            claim.send({"type": kind, "order": task["order"]})
+    pool = RemotePool(queue, tmp_path, {})
+    for task in tasks:
+        pool.submit(task)
+    states_now = [(ticket.key == key_of(tasks[0]), ticket.state) for ticket in queue.tickets()]
+    assert states_now == [(True, "done"), (False, "done"), (False, "running"), (True, "waiting")]
     storage.close()
