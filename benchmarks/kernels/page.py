@@ -118,6 +118,7 @@ def draw(file: Path, found: dict[str, Any]) -> None:
         xlabel="fastest other candidate, CPU ms per training step",
         ylabel="ours, CPU ms per training step",
     )
+    axes.xaxis.set_minor_formatter("")  # their labels would cover each other
     axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     figure.savefig(file)

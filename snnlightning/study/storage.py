@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import StudyError, require
+from ..errors import MissingDependencyError, StudyError, require
 from .files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ def open_storage(
                 tables.engine.dispose()
             inner, close = optuna.storages.get_storage(tables), tables.engine.dispose
         inner.get_all_studies()
+    except MissingDependencyError:
+        raise
     except ModuleNotFoundError as error:
         extra = {"psycopg": "postgres", "psycopg2": "postgres"}.get(error.name or "")
         way = f"pip install 'snnlightning[{extra}]'" if extra else f"pip install {error.name}"
@@ -118,10 +120,10 @@ def _proxy(url: str) -> "tuple[BaseStorage, Callable[[], None]]":
     """Optuna's gRPC proxy: many workers with short trials share the connections of one server."""
     import optuna
 
-    require("grpc", "grpc", "A storage behind a gRPC proxy")
     parts = urlsplit(url)
     if not parts.hostname or not parts.port or parts.path.strip("/"):
         raise ValueError("grpc://HOST:PORT is expected")
+    require("grpc", "grpc", "A storage behind a gRPC proxy")
     proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
     proxy.wait_server_ready(timeout=10)
     return proxy, proxy.close

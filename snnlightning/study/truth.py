@@ -32,8 +32,9 @@ def interval(values: Sequence[float]) -> Interval:
         values: at least one.
 
     Example:
-        >>> interval([0.90, 0.92, 0.94])
-        Interval(mean=0.92, low=0.87..., high=0.96..., standard_error=0.011547...)
+        >>> found = interval([0.90, 0.92, 0.94])
+        >>> print(f"{found.mean:.3f} from {found.low:.3f} to {found.high:.3f}, standard error {found.standard_error:.4f}")
+        0.920 from 0.870 to 0.970, standard error 0.0115
     """
     mean, count = statistics.fmean(values), len(values)
     if count == 1:

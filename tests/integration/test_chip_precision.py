@@ -340,6 +340,7 @@ def test_a_study_searches_widths_and_its_accuracy_is_the_one_at_the_chips_precis
         "seed": 1,
         "trials": 3,
         "in_flight": 1,
+        "policy": {"name": "plain"},
         "sampler": {"name": "random"},
         "objectives": [{"name": "accuracy", "reference": 0.2}, {"name": "synops", "reference": 100000}],
         "trainer": {"max_epochs": 1, "accelerator": "cpu"},

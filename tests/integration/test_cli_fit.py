@@ -352,7 +352,7 @@ BAD_FILES = {
     ),
     "model's nested type": (
         {"model__init_args__regularizers": {"lower_bound": 3}},
-        r"regularizers is \{'lower_bound': 3\}; dict\[str, dict\[str, float\]\] or null is expected",
+        r"regularizers is \{'lower_bound': 3\}; dict\[str, dict\[str, Any\]\] or null is expected",
     ),
     "data's type": ({"data__init_args__steps": 2.5}, r"DigitsDataModule: steps is '2.5'; int is expected"),
     "a missing argument": (
