@@ -303,7 +303,10 @@ def test_two_slurm_nodes_and_one_of_them_dies(
     output = ends_well(study, directory, uninterrupted)
     assert "nothing was heard of it" in output
     assert "wait in SLURM as job" in output
-    assert slurm.jobs() == "" or "n1" not in slurm.jobs()
+    end = time.monotonic() + 60.0
+    while "n1" in slurm.jobs():  # SLURM takes its time to complete what was cancelled
+        assert time.monotonic() < end, f"the workers were not cancelled: {slurm.jobs()}"
+        time.sleep(0.2)
     assert not (directory / "slurm.json").exists()
     assert states_in(postgres.url) == ["COMPLETE"] * 6
 
