@@ -66,7 +66,7 @@ def edited(config: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
     for edit in edits:
         match edit["edit"]:
             case "prune":
-                pass
+                pass  # of weights, not of the configuration: done when they are inherited
             case "narrow":
                 arguments["hidden_sizes"] = [_left(size, edit["share"]) for size in arguments["hidden_sizes"]]
             case "stop":
