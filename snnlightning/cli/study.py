@@ -17,7 +17,7 @@ from ..study.files import read_json
 from ..study.front import Front
 from ..study.storage import recall
 from ..tracking import WandbTracker
-from .tables import failures_table, front_table, progress_line
+from .tables import failures_table, finalists_table, front_table, progress_line
 
 __all__ = ["run_study_command"]
 
@@ -136,6 +136,8 @@ def _run(options: argparse.Namespace) -> int:
     rows = study.rows()
     console = progress.console
     console.print(front_table(config, front, console))
+    if front.get("finalists"):
+        console.print(finalists_table(config, front))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
     for note in study.notes:
@@ -219,6 +221,8 @@ def _status(options: argparse.Namespace) -> int:
     file = options.dir / "front.json"
     front: dict[str, Any] = read_json(file) if file.exists() else {"points": [], "hypervolume": {}}
     console.print(front_table(study.config, front, console))
+    if front.get("finalists"):
+        console.print(finalists_table(study.config, front))
     if any(row.state == "failed" for row in rows):
         console.print(failures_table(rows))
     console.print(progress_line(study.config, rows, front))

@@ -1,5 +1,6 @@
 """What the terminal shows of a study: the front, the failures, a line of progress."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..study.objectives import AbstractObjective
 from ..study.rows import TrialRow
 from ..units import format_count
 
-__all__ = ["failures_table", "format_value", "front_table", "progress_line"]
+__all__ = ["failures_table", "finalists_table", "format_value", "front_table", "progress_line"]
 
 
 def front_table(config: StudyConfig, front: Mapping[str, Any], console: Console) -> Table:
@@ -76,6 +77,32 @@ def _networks(points: Sequence[Mapping[str, Any]]) -> list[str]:
         says = [f"{_short(name)} {drawn[name]}" for name in telling if name in drawn]
         said.append(escape(", ".join([*_origin(point), *says])))
     return said
+
+
+def finalists_table(config: StudyConfig, front: Mapping[str, Any]) -> Table:
+    """What fresh seeds say of the front: means on the test set, 95 % intervals, and who beats whom."""
+    table = Table(title="Trained anew with fresh seeds (test, 95 %)", title_justify="left", header_style="bold")
+    table.add_column("trial", justify="right", no_wrap=True)
+    for name in config.objectives:
+        table.add_column("\n".join(name.split("@")), justify="right", overflow="fold")
+    table.add_column("remarks", overflow="fold")
+    for one in front["finalists"]:
+        says = [] if one["on_front"] else ["beside the front"]
+        says += _origin(one)
+        says += (
+            [f"beaten by {', '.join(str(other['number']) for other in one['beaten_by'])}"] if one["beaten_by"] else []
+        )
+        cells = [_interval(objective, one["test"][name]) for name, objective in config.objectives.items()]
+        table.add_row(str(one["number"]), *cells, escape(", ".join(says)))
+    return table
+
+
+def _interval(objective: AbstractObjective, known: Mapping[str, float | None]) -> str:
+    mean, low, high = (known[key] for key in ("mean", "low", "high"))
+    assert mean is not None
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return format_value(objective, mean)
+    return f"{format_value(objective, mean)}\n{format_value(objective, low)} - {format_value(objective, high)}"
 
 
 def failures_table(rows: Sequence[TrialRow]) -> Table:

@@ -5,7 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Counts", "Curve", "Front", "Layer", "Objective", "Point", "Raster", "StudyFiles", "Trial"]
+__all__ = [
+    "Counts",
+    "Curve",
+    "Finalist",
+    "Front",
+    "Layer",
+    "Mean",
+    "Objective",
+    "Point",
+    "Raster",
+    "StudyFiles",
+    "Trial",
+]
 
 Direction = Literal["maximize", "minimize"]
 Scale = Literal["linear", "log"]
@@ -67,6 +79,36 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
+class Mean:
+    """A mean over fresh seeds and its 95 % interval; no interval for a single seed."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finalist:
+    """A trial that was trained anew with fresh seeds: what was claimed on the validation split, and what the test split says.
+
+    Args:
+        number: of the trial.
+        values: of the trial itself, on the validation split.
+        test: of its replays, on the test split.
+        on_front: whether it is a point of the front, or only within one standard error of it.
+        network: what a sweep made of it, in words; empty for the trained network.
+        beaten_by: finalists that are truly no worse in everything, with the probability of that.
+    """
+
+    number: int
+    values: Mapping[str, float]
+    test: Mapping[str, Mean]
+    on_front: bool = True
+    network: str = ""
+    beaten_by: tuple[tuple[int, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Front:
     """The content of ``front.json``; ``points`` are best first in the first objective and may be none."""
 
@@ -75,6 +117,8 @@ class Front:
     points: tuple[Point, ...] = ()
     hypervolume_validation: float | None = None
     hypervolume_test: float | None = None
+    hypervolume_fresh: float | None = None
+    finalists: tuple[Finalist, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

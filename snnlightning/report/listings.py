@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from .files import Point, StudyFiles
+from .files import Mean, Point, StudyFiles
 from .knee import knee_point
 from .markup import Html, element, join
 from .sections import section
 from .words import brief, listed, noun, short_names, show
 
-__all__ = ["configuration_section", "failures_section", "points_section", "versions_section"]
+__all__ = ["configuration_section", "failures_section", "finalists_section", "points_section", "versions_section"]
 
 
 def points_section(study: StudyFiles, output: Path) -> Html:
@@ -80,6 +80,51 @@ def _checkpoint(study: StudyFiles, point: Point, output: Path) -> Html:
         return join(point.checkpoint, ", missing")
     link = Path(os.path.relpath(target.resolve(), output.resolve().parent)).as_posix()
     return element("a", point.checkpoint, href=quote(link))
+
+
+def finalists_section(study: StudyFiles) -> Html:
+    """What the front is worth: its networks trained anew with fresh seeds. Nothing when the study has none."""
+    front = study.front
+    if not front.finalists:
+        return join()
+    heads = [_head("trial")]
+    for objective in front.objectives:
+        name = noun(objective.name)
+        heads += [
+            _head(brief(objective.name), "claimed (validation)", name),
+            _head(brief(objective.name), "test, fresh", name),
+        ]
+    heads.append(_head("beaten by"))
+    rows = []
+    for one in front.finalists:
+        says = [says for says in ("" if one.on_front else "beside the front", one.network) if says]
+        tags = [join(" ", element("span", text, class_="tag")) for text in says]
+        cells = [element("th", str(one.number), *tags, scope="row", data_sort=str(one.number))]
+        for objective in front.objectives:
+            mean = one.test[objective.name]
+            cells += [_cell(one.values[objective.name])]
+            cells.append(element("td", _with_interval(mean), class_="number", data_sort=str(mean.mean)))
+        beaten = ", ".join(f"{number} ({probability:.0%})" for number, probability in one.beaten_by)
+        cells.append(element("td", beaten or "–", class_="word", data_sort=str(len(one.beaten_by))))
+        rows.append(element("tr", *cells))
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows), class_="sortable")
+    note = (
+        "The front was chosen by one validation split, and its values are luckier than they should be. Here each of its "
+        "networks, and those within one standard error of it, was trained anew from fresh seeds and tested: the mean, and its 95 % interval. "
+        "“Beaten by” names finalists that are truly no worse in every objective, with the probability of that."
+    )
+    return section(
+        "finalists",
+        "The finalists, trained anew",
+        element("div", table, class_="scroll"),
+        element("p", note, class_="note"),
+    )
+
+
+def _with_interval(mean: Mean) -> str:
+    if mean.low is None or mean.high is None:
+        return show(mean.mean)
+    return f"{show(mean.mean)} ({show(mean.low)} to {show(mean.high)})"
 
 
 def failures_section(study: StudyFiles) -> Html:

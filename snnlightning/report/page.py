@@ -11,7 +11,13 @@ from pathlib import Path
 
 from ..errors import StudyError, require
 from .files import StudyFiles
-from .listings import configuration_section, failures_section, points_section, versions_section
+from .listings import (
+    configuration_section,
+    failures_section,
+    finalists_section,
+    points_section,
+    versions_section,
+)
 from .markup import Html, element, join
 from .reading import read_study
 from .sections import curves_section, front_section, parallel_section, raster_section, synops_section
@@ -62,6 +68,7 @@ def render(study: StudyFiles, output: Path) -> Html:
     sections = (
         front_section(study),
         points_section(study, output),
+        finalists_section(study),
         parallel_section(study),
         synops_section(study),
         curves_section(study),

@@ -15,7 +15,7 @@ import yaml
 
 from ..errors import StudyError
 from .fields import Fields
-from .files import Counts, Direction, Front, Layer, Objective, Point, Raster, Scale, StudyFiles
+from .files import Counts, Direction, Finalist, Front, Layer, Mean, Objective, Point, Raster, Scale, StudyFiles
 from .tables import read_metrics, read_trials
 
 __all__ = ["read_front", "read_study"]
@@ -85,6 +85,10 @@ def read_front(data: object, where: str = "front.json") -> Front:
         points=tuple(_point(point, objectives) for point in fields.each("points")),
         hypervolume_validation=hypervolume.optional_number("validation"),
         hypervolume_test=hypervolume.optional_number("test"),
+        hypervolume_fresh=hypervolume.optional_number("fresh"),
+        finalists=tuple(
+            _finalist(one, objectives) for one in (fields.each("finalists") if fields.data.get("finalists") else ())
+        ),
     )
 
 
@@ -98,6 +102,23 @@ def _point(fields: Fields, objectives: Iterable[Objective]) -> Point:
         checkpoint=None if fields.data.get("checkpoint") is None else fields.text("checkpoint"),
         kind=fields.text("kind", "trained"),
     )
+
+
+def _finalist(fields: Fields, objectives: Iterable[Objective]) -> Finalist:
+    values, test = fields.fields("values"), fields.fields("test")
+    sweep = fields.fields("sweep") if fields.data.get("sweep") else None
+    return Finalist(
+        number=fields.integer("number"),
+        values={objective.name: values.number(objective.name) for objective in objectives},
+        test={objective.name: _mean(test.fields(objective.name)) for objective in objectives},
+        on_front=bool(fields.data.get("on_front", True)),
+        network="" if sweep is None else f"stopped at {sweep.integer('stop_step')}, pruned {sweep.number('prune'):.0%}",
+        beaten_by=tuple((one.integer("number"), one.number("probability")) for one in fields.each("beaten_by")),
+    )
+
+
+def _mean(fields: Fields) -> Mean:
+    return Mean(fields.number("mean"), fields.optional_number("low"), fields.optional_number("high"))
 
 
 def _objective(fields: Fields) -> Objective:

@@ -89,8 +89,10 @@ def _hypervolume(front: Front) -> str:
     tested = "not measured" if front.hypervolume_test is None else show(front.hypervolume_test)
     logs = [noun(o.name) for o in front.objectives if o.scale == "log"]
     axes = f" ({', '.join(logs)} on a log10 axis)" if logs else ""
+    fresh = front.hypervolume_fresh
+    anew = "" if fresh is None else f" ({show(fresh)} by the means over fresh seeds)"
     return (
-        f"The hypervolume of the front is {show(front.hypervolume_validation)} on validation and {tested} on test, "
+        f"The hypervolume of the front is {show(front.hypervolume_validation)} on validation and {tested} on test{anew}, "
         f"with respect to the reference point {reference}{axes}."
     )
 

@@ -15,7 +15,7 @@ from ..errors import StudyError
 from ..pareto import non_dominated
 from .archive import Archive, Entry
 from .evaluate import evaluate_on_test
-from .files import read_json, trial_directory
+from .files import STATE, read_json, trial_directory
 from .front import Front, FrontPoint, front_points, hypervolume_of, sweep_of
 from .interrupts import Interrupts
 from .jobs import Job
@@ -77,6 +77,7 @@ def replay(
     pool: AbstractPool,
     interrupts: Interrupts,
     progress: Callable[[int, int], None],
+    told: Callable[[str], None],
 ) -> list[str]:
     """Train finalists anew, as far as that is not done, and test them.
 
@@ -89,34 +90,17 @@ def replay(
         pool: that trains.
         interrupts: of the study.
         progress: is told how many trainings are done, of how many.
+        told: is told in a sentence what happens to workers and storage.
 
     Returns:
         What could not be done, and why.
     """
     waiting = _missing(points, config, directory, archive)
-    total, done = len(waiting), 0
-    running: dict[int, Job] = {}
-    failed: dict[int, str] = {}
-    while waiting or running:
-        for order, job in list(waiting.items()):
-            above = None if job.parent is None else order - job.number + job.parent
-            if above in failed:
-                failed[order] = f"its parent {job.parent} could not"
-                del waiting[order]
-            elif above not in waiting and above not in running:
-                task = {**job.as_dict(), "ranking": list(ranking), "profiles": list(config.profiles)}
-                pool.submit({**task, "root": f"replays/{order // _ORDERS - 1}"})
-                running[order] = waiting.pop(order)
-        if not running:
-            continue
-        interrupts.check()
-        message = pool.next_message(interrupts)
-        if message is not None and message["type"] in ("finished", "failed") and message["order"] in running:
-            del running[message["order"]]
-            done += 1
-            progress(done, total)
-            if message["type"] == "failed":
-                failed[message["order"]] = message["reason"]
+    context = {"ranking": list(ranking), "profiles": list(config.profiles)}
+    failed = _train(waiting, context, pool, interrupts, progress, told)
+    if not failed:
+        for state in directory.glob(f"replays/*/trials/*/{STATE}"):  # nothing goes on from the end of a replay
+            state.unlink(missing_ok=True)
     notes = [f"trial {order % _ORDERS} could not be trained anew: {why}" for order, why in sorted(failed.items())]
     for k in range(config.final_seeds):
         for point in points:
@@ -128,14 +112,62 @@ def replay(
     return notes
 
 
+def _train(
+    jobs: Mapping[int, Job],
+    context: Mapping[str, Any],
+    pool: AbstractPool,
+    interrupts: Interrupts,
+    progress: Callable[[int, int], None],
+    told: Callable[[str], None],
+) -> dict[int, str]:
+    """Do all jobs, parents before children; returns why some could not be done, by order."""
+    waiting, total, done = dict(jobs), len(jobs), 0
+    running: dict[int, Job] = {}
+    failed: dict[int, str] = {}
+    while waiting or running:
+        for order, job in list(waiting.items()):
+            above = None if job.parent is None else order - job.number + job.parent
+            if above in failed:
+                failed[order] = f"its parent {job.parent} could not"
+                del waiting[order]
+            elif above not in waiting and above not in running:
+                pool.submit({**job.as_dict(), **context, "root": f"replays/{order // _ORDERS - 1}"})
+                running[order] = waiting.pop(order)
+        if not running:
+            continue
+        interrupts.check()
+        message = pool.next_message(interrupts)
+        if message is None:
+            continue
+        match message["type"]:
+            case "note":
+                told(message["text"])
+            case ("finished" | "failed") as how if message["order"] in running:
+                del running[message["order"]]
+                done += 1
+                progress(done, total)
+                if how == "failed":
+                    failed[message["order"]] = message["reason"]
+    return failed
+
+
 def _missing(points: Sequence[FrontPoint], config: "StudyConfig", directory: Path, archive: Archive) -> dict[int, Job]:
-    """The trainings that have not been done, those of ancestors among them, by order."""
-    jobs = {}
+    """The trainings that have not been done, by order; and those of ancestors whose state they need and that is gone."""
+    jobs: dict[int, Job] = {}
     for k in range(config.final_seeds):
-        for number in dict.fromkeys(n for point in points for n in (*point.row.lineage, point.row.number)):
-            if not (trial_directory(directory / "replays" / str(k), number) / "result.json").exists():
-                job = _again(archive[number], config, k)
-                jobs[job.order] = job
+        numbers: set[int] = set()
+        for point in points:
+            number: int | None = point.row.number
+            needed: tuple[str, ...] = ("result.json",)
+            while number is not None:
+                folder = trial_directory(directory / "replays" / str(k), number)
+                if all((folder / name).exists() for name in needed):
+                    break
+                numbers.add(number)
+                number, needed = archive[number].parent, ("result.json", STATE)
+        for number in sorted(numbers):
+            job = _again(archive[number], config, k)
+            jobs[job.order] = job
     return jobs
 
 

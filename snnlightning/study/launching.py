@@ -81,7 +81,7 @@ def _submit(submitit: Any, directory: Path, count: int, url: str | None, options
     executor.update_parameters(**own, **known, **({"additional_parameters": rest} if rest else {}))
     command = [sys.executable, "-m", "snnlightning", "study", "worker", str(directory.absolute())]
     # submitit hands on the environment of this process.
-    given = worker_environment(1) | ({STORAGE: url} if url is not None else {})
+    given = {**worker_environment(1), STORAGE: url}  # None: one that is set here may be another study's
     with _environment(given):
         try:
             submitted = executor.map_array(_run, [command] * count)
@@ -97,17 +97,22 @@ def _run(command: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _environment(given: Mapping[str, str]) -> Iterator[None]:
+def _environment(given: Mapping[str, str | None]) -> Iterator[None]:
+    """The environment with these values, None for a variable that is not set, as long as ``with`` lasts."""
     before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+    _set(given)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _cancel(jobs: list[str]) -> None:

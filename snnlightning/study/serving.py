@@ -184,7 +184,7 @@ def serve_directory(
     known = read_json(held)["url"]
     if url is None and known is not None and "***" in known:
         raise StudyError(f"the study in {directory} lives in {known}; give --storage with its password.")
-    storage = open_storage(directory, url if url is not None else known, told=told)
+    storage = open_storage(directory, url if url is not None else known, told=told, create=False)
     try:
         queue = JobQueue(storage, str(read_yaml(directory / "study.yaml")["name"]))
         return serve(queue, directory, idle_s=idle_s, told=told)
@@ -201,7 +201,7 @@ def serve_storage(
     told: Callable[[str], None] = lambda sentence: None,
 ) -> int:
     """:func:`serve` for a study that is known by its storage and name."""
-    storage = open_storage(Path(), url, told=told)
+    storage = open_storage(Path(), url, told=told, create=False)
     try:
         return serve(JobQueue(storage, name), directory, idle_s=idle_s, told=told)
     finally:

@@ -64,6 +64,8 @@ def open_storage(
     url: str | None = None,
     told: Callable[[str], None] = lambda sentence: None,
     patience_s: float | None = None,
+    *,
+    create: bool = True,
 ) -> "PatientStorage":
     """The storage of a study: ``study.db`` (SQLite) in its directory, or any database that Optuna knows.
 
@@ -77,6 +79,7 @@ def open_storage(
             Optuna's proxy; None: SQLite in the directory.
         told: is told in a sentence when the storage goes away, and when it is back.
         patience_s: how long a storage may be away; ten minutes when None. One that cannot be opened at all is not waited for.
+        create: whether an SQLite file that does not exist is made.
 
     Raises:
         StudyError: the storage cannot be opened.
@@ -90,6 +93,8 @@ def open_storage(
     where = f"sqlite:///{(directory / 'study.db').absolute()}" if url is None else url
     shown = f"{directory / 'study.db'}" if url is None else _without_password(url)
     inner: BaseStorage
+    if not create:
+        _must_exist(where)
     try:
         if where.startswith("grpc://"):
             inner, close = _proxy(where)
@@ -114,6 +119,18 @@ def open_storage(
     return PatientStorage(
         inner, PATIENCE_S if patience_s is None else patience_s, told, where=f"the storage {shown}", close=close
     )
+
+
+def _must_exist(url: str) -> None:
+    """SQLite makes an empty database of any path that was mistyped."""
+    import sqlalchemy
+
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError, ValueError):  # open_storage says it better
+        file = sqlalchemy.engine.make_url(url).database if url.startswith("sqlite") else None
+        if file and not Path(file).exists():
+            raise StudyError(
+                f"there is no database at {file}; check the path (an absolute one has four slashes: sqlite:////...)."
+            )
 
 
 def _proxy(url: str) -> "tuple[BaseStorage, Callable[[], None]]":

@@ -270,9 +270,13 @@ class Study:
                 observer.testing(done - 1, total)
 
         points = self._finalists(runner.rows)
-        self.notes += replay(
-            points, self.config, self.directory, runner.archive, runner.ranking(), pool, interrupts, progress
-        )
+
+        def told(sentence: str) -> None:
+            for observer in observers:
+                observer.note(sentence)
+
+        archive, ranking = runner.archive, runner.ranking()
+        self.notes += replay(points, self.config, self.directory, archive, ranking, pool, interrupts, progress, told)
 
     def _finalists(self, rows: Sequence[TrialRow]) -> list[FrontPoint]:
         samples = 0

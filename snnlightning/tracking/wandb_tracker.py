@@ -7,6 +7,7 @@ when the study ends. Every run is finished before the next one starts, so no tri
 
 import csv
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ class WandbTracker:
         wandb = require("wandb", "wandb", "Tracking")
         names = list(front["directions"])
         run.log({"trials": _table(wandb, self._rows), "front/table": _table(wandb, _front_rows(front, names))})
+        if front.get("finalists"):
+            run.log({"front/finalists": _table(wandb, _finalist_rows(front["finalists"], names))})
         figure = self.picture(self._directory) if self.picture is not None else None
         if figure is not None:
             run.log({"front/picture": wandb.Plotly(figure)})
@@ -169,6 +172,28 @@ def _front_rows(front: Mapping[str, Any], names: Sequence[str]) -> list[dict[str
         }
         for point in front["points"]
     ]
+
+
+def _finalist_rows(finalists: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": one["number"],
+            "on_front": one["on_front"],
+            **{f"val_{name}": one["values"][name] for name in names},
+            **{
+                f"fresh_{name}_{key}": _finite(one["test"][name][key])
+                for name in names
+                for key in ("mean", "low", "high")
+            },
+            **{f"sweep_{key}": value for key, value in (one["sweep"] or {}).items()},
+            "beaten_by": ", ".join(str(other["number"]) for other in one["beaten_by"]),
+        }
+        for one in finalists
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _table(wandb: Any, rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -86,6 +86,36 @@ def test_the_summary_counts_trials_and_names_both_ends_of_the_front(study):
     assert "reference point accuracy 0.5, synaptic operations per sample 31,623" in text
 
 
+def test_finalists_stand_beside_what_was_claimed(study):
+    directory = study(trials=12)
+    assert "finalists" not in page_of(directory).ids, "a study that trains nothing anew has no such section"
+    points = json.loads((directory / "front.json").read_text())["points"]
+    finalists = [
+        {
+            "number": point["number"],
+            "sweep": {"stop_step": 12, "prune": 0.6} if k == 0 else None,
+            "on_front": k != 1,
+            "values": point["values"],
+            "test": {
+                "accuracy": {"mean": 0.8125, "low": 0.75, "high": 0.875},
+                "synops": {"mean": 321.5, "low": None, "high": None},
+            },
+            "beaten_by": [{"number": 99, "sweep": None, "probability": 0.93}] if k == 0 else [],
+        }
+        for k, point in enumerate(points)
+    ]
+    edit_front(directory, finalists=finalists, hypervolume={"validation": 0.7, "test": 0.6, "fresh": 0.5})
+    page = page_of(directory)
+    assert "finalists" in page.ids
+    for words in ("0.8125 (0.75 to 0.875)", "99 (93%)", "stopped at 12, pruned 60%", "0.6 on test (0.5 by the means"):
+        assert words in page.text
+    assert page.text.count("beside the front") == (1 if len(points) > 1 else 0)
+    assert "321.5 (" not in page.text, "a single seed has no interval"
+    edit_front(directory, finalists=[{"number": 1}])
+    with pytest.raises(StudyError, match=r"front\.json.*values"):
+        write_report(directory)
+
+
 def test_the_default_output_is_report_html_in_the_directory(study):
     directory = study(trials=12)
     assert write_report(directory) == directory / "report.html"

@@ -53,6 +53,17 @@ def test_run_ends_in_a_table_of_the_front_and_a_report(
     assert len(re.findall(r"^trial \d/6 ", out, flags=re.MULTILINE)) == 6
 
 
+def test_finalists_are_shown_with_their_intervals(run: Run, write_config: Callable[..., Path], tmp_path: Path) -> None:
+    _, out, _ = run("study", "run", write_config(trials=2, final_seeds=2), "--dir", "s", "--workers", 0)
+    finalists = front(tmp_path / "s")["finalists"]
+    assert finalists
+    for shown in (out, run("study", "status", "s")[1]):
+        assert "Trained anew with fresh seeds" in shown
+        for one in finalists:
+            low, high = (100 * one["test"]["accuracy"][end] for end in ("low", "high"))
+            assert re.search(rf"│ +{low:.1f} % - {high:.1f} % │", shown)
+
+
 def test_running_a_finished_study_again_shows_it_and_trains_nothing(
     run: Run, finished: Path, write_config: Callable[..., Path]
 ) -> None:

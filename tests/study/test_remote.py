@@ -176,17 +176,21 @@ def test_a_job_that_kills_its_workers_fails_after_so_many_tries(
 
 
 def test_a_worker_without_a_study_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = tmp_path / "of_another_study.db"
+    open_storage(tmp_path, f"sqlite:///{database}").close()
     for arguments, words in (
         ([str(tmp_path)], "holds no study that has been started"),
         ([], "needs DIR, or --storage URL and --study NAME"),
         (["--study", "x"], "--study NAME needs --storage URL"),
-        (["--storage", f"sqlite:///{tmp_path}/x.db", "--study", "x"], "holds no jobs of a study named 'x'"),
+        (["--storage", f"sqlite:///{tmp_path}/x.db", "--study", "x"], f"there is no database at {tmp_path}/x.db"),
+        (["--storage", f"sqlite:///{database}", "--study", "x"], "holds no jobs of a study named 'x'"),
         ([str(tmp_path), "--idle", "-1"], "--idle is -1"),
     ):
         assert main(["study", "worker", *arguments]) == 2
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
+    assert not (tmp_path / "x.db").exists(), "a mistyped path makes nothing"
 
 
 def test_a_worker_of_a_study_that_hands_out_no_jobs_says_so(tmp_path: Path) -> None:

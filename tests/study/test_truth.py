@@ -101,6 +101,19 @@ def test_finalists_are_trained_anew_and_reported_beside_what_was_claimed(policy:
     Study.open(study.directory).run(workers=0)
     assert before == {file: file.stat().st_mtime_ns for file in before}, "what is done is not done again"
     assert front(study.directory) == found
+    assert not list(study.directory.glob("replays/*/trials/*/last.ckpt")), "nothing goes on from the end of a replay"
+    child = next((row for row in study.rows() if row.lineage), None)
+    assert (child is not None) == (policy == "inherit")
+    if child is not None:  # its ancestors' states are gone, and it can still be trained anew
+        results = [study.directory / f"replays/0/trials/{child.number}/{name}" for name in ("result.json", "test.json")]
+        held = [read_json(file) for file in results]
+        for file in results:
+            file.unlink()
+        again = Study.open(study.directory)
+        again.run(workers=0)
+        assert again.notes == []
+        assert read_json(results[1]) == held[1]
+        assert read_json(results[0])["metrics"] == held[0]["metrics"]
     charged = sum(row.charged for row in study.rows())
     assert charged == pytest.approx(sum(r["epochs"] for r in map(vars, study.rows())), abs=3.0), (
         "replays are not charged"

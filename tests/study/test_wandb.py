@@ -41,7 +41,7 @@ def described(run: Path) -> dict[str, Any]:
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study run by the command line in a process of its own, offline, without an account."""
     directory = tmp_path_factory.mktemp("tracked")
-    (directory / "tiny.yaml").write_text(json.dumps(tiny()))
+    (directory / "tiny.yaml").write_text(json.dumps(tiny(final_seeds=2, finalists=2)))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment |= {"PYTHONPATH": str(REPOSITORY), "HOME": str(directory), "OMP_NUM_THREADS": "1"}
     command = "import sys; from snnlightning.cli import main; sys.exit(main())"
@@ -70,6 +70,17 @@ def test_there_is_one_run_for_the_study_and_one_for_each_point_of_the_front(trac
         assert record["run_group"] == "tiny"
         assert record["job_type"] == ("study" if name == "tiny" else "trial")
         assert [r for r in records(path) if r["type"] == "exit"], f"{name} was not finished"
+
+
+def test_the_study_run_holds_the_finalists(tracked: Path) -> None:
+    held = front(tracked)["finalists"]
+    (table,) = runs(tracked)["tiny"].glob("files/media/table/front/finalists*.table.json")
+    content = json.loads(table.read_text())
+    rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+    assert [row["number"] for row in rows] == [one["number"] for one in held]
+    assert [row["fresh_accuracy_mean"] for row in rows] == [one["test"]["accuracy"]["mean"] for one in held]
+    found = summary(runs(tracked)["tiny"])["summary"]
+    assert found["hypervolume/fresh"] == pytest.approx(front(tracked)["hypervolume"]["fresh"])
 
 
 def test_the_study_run_holds_all_trials_and_the_picture_of_the_front(tracked: Path) -> None:
