@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as L
 import torch
@@ -18,7 +18,7 @@ from snnlightning.surrogates import AbstractSurrogate
 
 from .parts import OneMoreStep, Scaled, TactileEncoder
 
-__all__ = ["Data", "Published", "Recipe"]
+__all__ = ["Data", "Published", "Recipe", "Trainable", "trainer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,33 @@ class Data:
 
     name: str
     arguments: tuple[tuple[str, Any], ...] = ()
+
+
+class Trainable(Protocol):
+    """What can be trained and noted down: a recipe."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def data(self) -> Data: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batches(self) -> int: ...
+
+    @property
+    def clip(self) -> float: ...
+
+    @property
+    def seeds(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def module(self, in_features: int, num_classes: int) -> L.LightningModule: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +76,7 @@ class Recipe:
         optimizer, learning_rate, betas: a class of ``torch.optim``.
         epochs: passes over the training set.
         batches: batches per epoch; all when 0.
+        clip: largest norm of a gradient; none when 0.
         seeds: how often it is trained.
     """
 
@@ -73,6 +101,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     epochs: int
     batches: int = 0
+    clip: float = 0.0
     seeds: int = 3
 
     @property
@@ -143,11 +172,12 @@ def _said(value: object) -> str:
     return f"{type(value).__name__}({', '.join(told)})"
 
 
-def trainer(epochs: int, batches: int = 0) -> L.Trainer:
-    """Lightning's trainer with nothing but the training; ``batches`` per epoch, 0 for all."""
+def trainer(epochs: int, batches: int = 0, clip: float = 0.0) -> L.Trainer:
+    """Lightning's trainer with nothing but the training; ``batches`` per epoch, 0 for all; gradients of norm ``clip`` at most."""
     return L.Trainer(
         max_epochs=epochs,
         limit_train_batches=batches or 1.0,
+        gradient_clip_val=clip or None,
         limit_val_batches=0,
         accelerator="cpu",
         logger=False,

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .recipe import Recipe
+from .recipe import Trainable
 
 __all__ = ["Result", "Results"]
 
@@ -51,7 +51,7 @@ class Results:
         recipes: by name.
     """
 
-    def __init__(self, lines: Iterable[str], recipes: Mapping[str, Recipe]) -> None:
+    def __init__(self, lines: Iterable[str], recipes: Mapping[str, Trainable]) -> None:
         self._found: dict[tuple[str, int], Result] = {}
         for line in filter(str.strip, lines):
             result = Result(**json.loads(line))
@@ -60,7 +60,7 @@ class Results:
                 self._found[result.recipe, result.seed] = result
 
     @classmethod
-    def read(cls, path: Path, recipes: Mapping[str, Recipe]) -> "Results":
+    def read(cls, path: Path, recipes: Mapping[str, Trainable]) -> "Results":
         """Of a file, or none when there is no file yet."""
         return cls(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), recipes)
 

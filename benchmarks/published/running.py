@@ -20,7 +20,7 @@ import snnlightning.data
 from snnlightning.data import SpikingDataModule
 
 from .parts import RandomSpikes
-from .recipe import Data, Recipe, trainer
+from .recipe import Data, Trainable, trainer
 from .results import Result
 
 __all__ = ["missing", "run", "run_all"]
@@ -54,7 +54,7 @@ def data_module(data: Data, seed: int, folder: str) -> SpikingDataModule:
     return module
 
 
-def run(recipe: Recipe, seed: int, folder: str, epochs: int | None = None) -> Result:
+def run(recipe: Trainable, seed: int, folder: str, epochs: int | None = None) -> Result:
     """Train, then count correct answers and spikes; the seed decides weights, order and, where drawn, the data.
 
     Args:
@@ -69,7 +69,7 @@ def run(recipe: Recipe, seed: int, folder: str, epochs: int | None = None) -> Re
     L.seed_everything(seed, verbose=False)
     model = recipe.module(data.in_features, data.num_classes)
     epochs = epochs or recipe.epochs
-    teacher = trainer(epochs, recipe.batches)
+    teacher = trainer(epochs, recipe.batches, recipe.clip)
     teacher.fit(model, data)
     (train,) = teacher.test(model, data.train_dataloader(), verbose=False)
     (test,) = teacher.test(model, data, verbose=False)
@@ -96,7 +96,7 @@ def _prepare() -> None:
 
 
 def run_all(
-    todo: Sequence[tuple[Recipe, int]],
+    todo: Sequence[tuple[Trainable, int]],
     folder: str,
     jobs: int,
     epochs: Mapping[str, int] | None = None,

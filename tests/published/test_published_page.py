@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from benchmarks.published import __main__ as command
+from benchmarks.published import command as training
 from benchmarks.published.claims import CLAIMS
 from benchmarks.published.page import PAGE, PICTURE, page, picture, verdicts
 from benchmarks.published.recipe import Data
@@ -135,7 +136,8 @@ def test_a_run_that_was_cut_off_trains_only_what_is_missing(tmp_path, monkeypatc
         asked.extend((recipe.name, seed) for recipe, seed in todo)
         yield from (dataclasses.replace(done, seed=seed) for _, seed in todo)
 
-    for name, value in {"RECIPES": recipes, "RESULTS": file, "run_all": trained}.items():
+    monkeypatch.setattr(training, "run_all", trained)
+    for name, value in {"RECIPES": recipes, "RESULTS": file}.items():
         monkeypatch.setattr(command, name, value)
     for name in ("PAGE", "PICTURE"):
         monkeypatch.setattr(command, name, tmp_path / name)
@@ -149,7 +151,7 @@ def test_a_run_that_was_cut_off_trains_only_what_is_missing(tmp_path, monkeypatc
 @pytest.mark.filterwarnings("ignore")
 def test_recipes_whose_data_are_not_there_are_left_out_and_named(tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(command, "run_all", lambda todo, *_, **__: asked.extend(todo) or [])
+    monkeypatch.setattr(training, "run_all", lambda todo, *_, **__: asked.extend(todo) or [])
     monkeypatch.setattr(sys, "argv", ["published", "--quick", "--data", str(tmp_path)])
     assert command.main() == 0
     assert {recipe.name for recipe, _ in asked} == set(RECIPES) - {f"spytorch/{number}" for number in (2, 3, 4, 5)}
