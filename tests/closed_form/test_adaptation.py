@@ -160,6 +160,10 @@ def test_the_symplectic_form_has_the_eigenvalues_of_continuous_time_and_euler_di
     assert symplectic.abs().tolist() == pytest.approx([0.97206429] * 2, abs=5e-9)
     assert symplectic.abs()[0].item() == pytest.approx(math.exp(-0.5 / 25.0 - 0.5 / 60.0), rel=1e-12)
     assert symplectic.angle().abs().max().item() == pytest.approx(0.28356214, abs=5e-9)
+    flow = torch.tensor([[-1.0 / 25.0, -1.0 / 25.0], [120.0 / 60.0, -1.0 / 60.0]], dtype=torch.float64)
+    continuous = torch.linalg.eigvals(torch.linalg.matrix_exp(flow))
+    assert continuous.abs().tolist() == pytest.approx(symplectic.abs().tolist(), rel=1e-12)
+    assert continuous.angle().abs().max().item() == pytest.approx(0.282602, abs=5e-7)
     euler = torch.linalg.eigvals(jacobian(AdLIF(form="euler_forward", **options)))
     assert euler.abs().tolist() == pytest.approx([1.01127653] * 2, abs=5e-9)
 

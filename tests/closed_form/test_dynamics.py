@@ -70,6 +70,16 @@ def test_impulse_response_is_the_difference_of_two_exponentials_K2(neuron):
     assert float(u.sum()) == pytest.approx(57.97084791385334, rel=1e-12)
 
 
+@pytest.mark.parametrize(("dt_ms", "steps"), [(1.0, 8), (0.1, 70), (0.01, 694)])
+def test_the_peak_of_the_impulse_response_converges_to_the_continuous_one_K2(dt_ms, steps):
+    """tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) = 6.93 ms, to within the two steps by which the ordering is late."""
+    peak_ms = 10.0 * 5.0 / (10.0 - 5.0) * math.log(10.0 / 5.0)
+    assert peak_ms == pytest.approx(6.931471805599453, rel=1e-15)
+    found = int(potentials(single(CubaLI(dt_ms=dt_ms), impulse(round(20.0 / dt_ms)))).argmax())
+    assert found == steps
+    assert 0.0 <= found * dt_ms - peak_ms <= 2.0 * dt_ms
+
+
 @pytest.mark.parametrize("neuron", [LI(), LIF(v_th=NEVER)], ids=str)
 def test_impulse_response_without_synaptic_current_starts_one_step_later(neuron):
     u = potentials(single(neuron, impulse(50)))

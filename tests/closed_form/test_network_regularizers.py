@@ -75,6 +75,18 @@ def test_penalties_have_the_values_of_K20(regularizer, value):
     assert of(regularizer, trains(ZETA)) == pytest.approx(value, rel=1e-6)
 
 
+@pytest.mark.parametrize(("quantile", "values"), [(0.5, (2.0, 1.0)), (0.9, (4.4, 3.4))])
+def test_the_quantiles_of_the_samples_are_those_of_K20(quantile, values):
+    """Between the two counts around it, in proportion; each sample for itself, and a bound between them frees one."""
+    for sample, value in zip(ZETA, values, strict=True):
+        of_one = QuantileUpperBound(strength=1.0, bound=0.0, quantile=quantile, power=1)
+        assert of(of_one, trains(sample[None])) == pytest.approx(value, rel=1e-12)
+    between = QuantileUpperBound(strength=1.0, bound=sum(values) / 2, quantile=quantile)
+    assert of(between, trains(ZETA)) == pytest.approx(((values[0] - values[1]) / 2) ** 2 / 2, rel=1e-12)
+    at_one = QuantileUpperBound(strength=1.0, bound=1.0, quantile=quantile, power=1)
+    assert of(at_one, trains(ZETA)) == pytest.approx(sum(value - 1.0 for value in values) / 2, rel=1e-12)
+
+
 def test_a_silent_neuron_is_quiet_K20():
     silent = ZETA.clone()
     silent[:, 0] = 0.0
@@ -304,11 +316,13 @@ def test_the_counts_of_K22():
     assert TargetSynOps(strength=1.0, target=50.0).of_records(records).item() == pytest.approx(0.04)
 
 
-def test_the_gradient_of_the_target_is_that_of_section_5_2():
+def test_the_target_and_its_gradient_are_those_of_K22_and_section_5_2():
     spikes = torch.ones(1, 7, 4, dtype=torch.float64, requires_grad=True)
     weight = torch.ones(2, 4, dtype=torch.float64)
     record = LayerRecord("readout", False, spikes, (), None, (Connection("r", "readout", spikes, weight, True),))
-    TargetSynOps(strength=1.0, target=40.0).of_records([record]).backward()
+    value = TargetSynOps(strength=1.0, target=40.0).of_records([record])
+    assert value.item() == pytest.approx(0.16, rel=1e-12)  # S = 56
+    value.backward()
     torch.testing.assert_close(spikes.grad, torch.full_like(spikes, 2 * (56 - 40) / 40**2 * 2), rtol=1e-12, atol=0.0)
 
 
