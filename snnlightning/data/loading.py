@@ -10,6 +10,7 @@ Three things that Lightning leaves to the data and that decide whether a number 
   shares, which changes every metric; it leaves a sampler alone that already is a ``DistributedSampler``.
 """
 
+import abc
 import itertools
 from collections.abc import Iterator, Sequence, Sized
 from typing import Any, NamedTuple, Self
@@ -35,7 +36,27 @@ __all__ = [
 ]
 
 
-class EventDataset(Dataset[tuple[Tensor, Tensor]]):
+class _InMemory(Dataset[tuple[Tensor, Tensor]], abc.ABC):
+    """Labelled samples in memory, of which a whole batch is had at once."""
+
+    labels: Tensor
+
+    @abc.abstractmethod
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """A whole batch: x [B, T, N] float32 and y [B] int64."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Sample ``index``: x [T, N] float32 and y, a scalar int64."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        x, y = self.__getitems__([index % len(self)])
+        return x[0], y[0]
+
+
+class EventDataset(_InMemory):
     """Spike trains held as events, made dense one batch at a time, or handed out as they are (:meth:`events`).
 
     x[b, t, n] is the number of events of sample b in step t on channel n, or whether there is one (``binarize``). An
@@ -116,16 +137,6 @@ class EventDataset(Dataset[tuple[Tensor, Tensor]]):
             channels.append(channel.int())
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cumsum(0)])
         return cls(offsets, torch.cat(bins), torch.cat(channels), labels, steps=encoder.steps, in_features=x.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Sample ``index``: x [T, N] float32 and y, a scalar int64."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        x, y = self.__getitems__([index % len(self)])
-        return x[0], y[0]
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A whole batch: x [B, T, N] float32 and y [B] int64."""
@@ -219,7 +230,7 @@ def _picked(offsets: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     return counts, torch.arange(int(counts.sum())) + torch.repeat_interleave(start - before, counts)
 
 
-class SequenceDataset(Dataset[tuple[Tensor, Tensor]]):
+class SequenceDataset(_InMemory):
     """Sequences of graded values, which are an input current; what :class:`EventDataset` is for spikes.
 
     Args:
@@ -258,16 +269,6 @@ class SequenceDataset(Dataset[tuple[Tensor, Tensor]]):
     def in_features(self) -> int:
         """Number of channels N."""
         return self._values.shape[2]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Sample ``index``: x [T, N] float32 and y, a scalar int64."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        x, y = self.__getitems__([index % len(self)])
-        return x[0], y[0]
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A whole batch: x [B, T, N] float32 and y [B] int64."""

@@ -144,6 +144,13 @@ class AbstractLayer(AbstractStage):
         for name in neuron.drawn:
             self.register_buffer(name, torch.empty(channels))
 
+    def _add_dense_weights(self, in_features: int, out_features: int, *, bias: bool) -> None:
+        """``w_in`` [N, N_in], ``w_rec`` [N, N] and ``bias`` [N], not filled yet."""
+        self.in_features, self.out_features = in_features, out_features
+        self.w_in = nn.Parameter(torch.empty(out_features, in_features))
+        self.w_rec = nn.Parameter(torch.empty(out_features, out_features)) if self.recurrent else None
+        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
+
     def reset_parameters(self) -> None:
         """Draw the weights anew, then what comes from a distribution, and set bias and learned constants to their start."""
         self.initializer(raw(self, "w_in"))
@@ -295,6 +302,18 @@ class AbstractLayer(AbstractStage):
 def _spread(value: Any, places: int) -> Any:
     """One value per map as one per neuron; what is one number for all stays so."""
     return value.repeat_interleave(places) if places > 1 and isinstance(value, Tensor) and value.ndim else value
+
+
+def check_features(in_features: int, out_features: int) -> None:
+    """Refuse sizes that a layer cannot have.
+
+    Raises:
+        ConfigurationError: one is no whole number of at least 1.
+    """
+    if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
+        raise ConfigurationError(
+            f"a layer of {in_features!r} -> {out_features!r} features; both must be whole numbers of at least 1."
+        )
 
 
 def drive_of(x: Tensor | Events, w_in: Tensor, bias: Tensor | None) -> Tensor:

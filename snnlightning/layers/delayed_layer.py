@@ -14,7 +14,7 @@ from ..scan import initial_state, scan
 from ..surrogates import AbstractSurrogate
 from ..typing import Connection, ConnectionKind, Delay, LayerRecord, SpikeFunction, State
 from ..units import positive
-from .abstract import AbstractLayer, Initializer, Shape, drive_of
+from .abstract import AbstractLayer, Initializer, Shape, check_features, drive_of
 from .delay_kernel import at_whole_steps, gaussian, inside, spread_per_axon, spread_per_synapse
 from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
@@ -98,10 +98,7 @@ class DelayedLayer(AbstractLayer):
         quantize: QuantizeMode = "aware",
         norm: AbstractNorm | None = None,
     ) -> None:
-        if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
-            raise ConfigurationError(
-                f"a layer of {in_features!r} -> {out_features!r} features; both must be whole numbers of at least 1."
-            )
+        check_features(in_features, out_features)
         super().__init__(
             neuron,
             surrogate,
@@ -118,16 +115,14 @@ class DelayedLayer(AbstractLayer):
             raise ConfigurationError(f"per is {per!r}; it must be one of synapse, axon.")
         if isinstance(sigma_epochs, bool) or not isinstance(sigma_epochs, int) or sigma_epochs < 1:
             raise ConfigurationError(f"sigma_epochs is {sigma_epochs!r}; a whole number of at least 1 is expected.")
-        self.in_features, self.out_features, self.per, self.learn_delay = in_features, out_features, per, learn_delay
+        self.per, self.learn_delay = per, learn_delay
         self.longest = _longest(max_delay_ms, neuron.dt_ms)
         self.delay_lr_factor = positive("delay_lr_factor", delay_lr_factor)
         self.sigma_start = positive("sigma_start", self.longest / 2 if sigma_start is None else sigma_start)
         self.sigma_end, self.sigma_epochs = positive("sigma_end", sigma_end), sigma_epochs
         self.sigma = self.sigma_start
+        self._add_dense_weights(in_features, out_features, bias=bias)
         self._given = None if delay_ms is None else self._in_steps(delay_ms, max_delay_ms)
-        self.w_in = nn.Parameter(torch.empty(out_features, in_features))
-        self.w_rec = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
-        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         if learn_delay:
             self.position = nn.Parameter(torch.empty(self._delay_shape))
         else:

@@ -1,16 +1,15 @@
 """SpikingLayer: weights, a neuron and a surrogate; feed-forward or recurrent."""
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import ConfigurationError, ShapeError
+from ..errors import ShapeError
 from ..events import Events
 from ..firing import AbstractFiring
 from ..neurons import AbstractNeuron
 from ..scan import scan
 from ..surrogates import AbstractSurrogate
 from ..typing import Connection, ConnectionKind, LayerRecord, Reader, SpikeFunction, State
-from .abstract import AbstractLayer, Initializer, Shape, drive_of
+from .abstract import AbstractLayer, Initializer, Shape, check_features, drive_of
 from .normalization import AbstractNorm
 from .quantization import Quantization, QuantizeMode
 
@@ -69,10 +68,7 @@ class SpikingLayer(AbstractLayer):
         quantize: QuantizeMode = "aware",
         norm: AbstractNorm | None = None,
     ) -> None:
-        if not all(isinstance(size, int) and size >= 1 for size in (in_features, out_features)):
-            raise ConfigurationError(
-                f"a layer of {in_features!r} -> {out_features!r} features; both must be whole numbers of at least 1."
-            )
+        check_features(in_features, out_features)
         super().__init__(
             neuron,
             surrogate,
@@ -85,10 +81,7 @@ class SpikingLayer(AbstractLayer):
             quantize=quantize,
             norm=norm,
         )
-        self.in_features, self.out_features = in_features, out_features
-        self.w_in = nn.Parameter(torch.empty(out_features, in_features))
-        self.w_rec = nn.Parameter(torch.empty(out_features, out_features)) if recurrent else None
-        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
+        self._add_dense_weights(in_features, out_features, bias=bias)
         self.reset_parameters()
 
     def run(

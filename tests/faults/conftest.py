@@ -3,14 +3,14 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snnlightning.study import Study
-from tests.study.conftest import config, start_cli, write_config  # noqa: F401  (a fixture)
+from tests.study.conftest import config, start, write_config  # noqa: F401  (two are fixtures)
 
 from .postgres import Postgres, binaries
 from .slurm import Slurm, has_slurm
@@ -77,19 +77,3 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("whole") / "s"
     Study(config(**STUDY), directory).run(workers=0)
     return directory
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts commands that do not outlive the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start_one(*arguments: Any) -> "subprocess.Popen[str]":
-        processes.append(start_cli(*arguments, cwd=tmp_path))
-        return processes[-1]
-
-    yield start_one
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +100,19 @@ def start_cli(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts commands that do not outlive the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_one(*arguments: Any) -> "subprocess.Popen[str]":
+        processes.append(start_cli(*arguments, cwd=tmp_path))
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

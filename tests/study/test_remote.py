@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from snnlightning.study.remote import RemotePool
 from snnlightning.study.serving import serve_directory, worker_name
 from snnlightning.study.storage import open_storage
 
-from .conftest import config, front, outcomes, start_cli, states
+from .conftest import config, front, outcomes, states
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups of POSIX systems")
 LONGER: dict[str, Any] = {"trials": 6, "trainer": {"max_epochs": 6, "accelerator": "cpu"}}
@@ -43,22 +43,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("whole") / "s"
     Study(config(**LONGER), directory).run(workers=0)
     return directory
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts commands that do not outlive the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start_one(*arguments: Any) -> "subprocess.Popen[str]":
-        processes.append(start_cli(*arguments, cwd=tmp_path))
-        return processes[-1]
-
-    yield start_one
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 def running_on(directory: Path) -> dict[str, int]:
