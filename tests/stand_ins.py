@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["write_all", "write_braille", "write_idx", "write_images", "write_mnist1d", "write_nmnist"]
+__all__ = ["write_all", "write_braille", "write_fsdd", "write_idx", "write_images", "write_mnist1d", "write_nmnist"]
 
 
 def write_images(folder: Path, *, train: int = 60, test: int = 20) -> str:
@@ -73,9 +73,34 @@ def write_nmnist(folder: Path, *, train: int = 100, test: int = 20) -> str:
     return str(folder)
 
 
+def write_fsdd(folder: Path, *, repetitions: int = 12) -> str:
+    """Tones of 40 to 60 ms, another one for each of ten digits; the first two repetitions are for test."""
+    rng = np.random.default_rng(0)
+    n = 10 * repetitions
+    label = np.arange(n) % 10
+    tones = [
+        8000.0 * np.sin(2.0 * np.pi * (200.0 + 150.0 * digit) * np.arange(rng.integers(320, 480)) / 8000.0)
+        for digit in label
+    ]
+    content = {
+        "audio": np.concatenate(tones).astype(np.int16),
+        "offset": np.cumsum([0, *map(len, tones)]),
+        "label": label.astype(np.uint8),
+        "is_test": np.arange(n) < 20,
+    }
+    np.savez(folder / "fsdd.npz", **content)
+    return str(folder / "fsdd.npz")
+
+
 def write_all(folder: Path) -> dict[str, str]:
     """All of them; paths as the data modules take them."""
-    writers = {"images": write_images, "mnist1d": write_mnist1d, "braille": write_braille, "nmnist": write_nmnist}
+    writers = {
+        "images": write_images,
+        "mnist1d": write_mnist1d,
+        "braille": write_braille,
+        "nmnist": write_nmnist,
+        "fsdd": write_fsdd,
+    }
     paths = {}
     for name, write in writers.items():
         (folder / name).mkdir()

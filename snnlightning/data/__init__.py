@@ -5,6 +5,7 @@ from .braille import BrailleDataModule
 from .coincidence import CoincidenceDataModule
 from .digits import DigitsDataModule
 from .fashion_mnist import FashionMNISTDataModule
+from .fsdd import FSDDDataModule
 from .loading import EpochSampler, EventBatches, EventDataset, ResumableLoader, SequenceDataset, UnpaddedSampler
 from .mnist1d import MNIST1DDataModule
 from .nmnist import NMNISTDataModule
@@ -18,6 +19,7 @@ __all__ = [
     "BrailleDataModule",
     "CoincidenceDataModule",
     "DigitsDataModule",
+    "FSDDDataModule",
     "FashionMNISTDataModule",
     "MNIST1DDataModule",
     "NMNISTDataModule",

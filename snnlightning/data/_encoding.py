@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from .. import encoders
 from ..errors import ConfigurationError
-from ..naming import named
+from ..naming import build, named
 
-__all__ = ["build_encoder"]
+__all__ = ["build_encoder", "build_signal_encoder"]
+
+Signal = TypeVar("Signal", bound=encoders.AbstractSignalEncoder)
 
 
 def build_encoder(
@@ -52,3 +54,28 @@ def build_encoder(
     own = {"steps": steps} | ({"seed": seed} if "seed" in takes else {})
     encoder: encoders.AbstractEncoder = cls(**dict((defaults or {}).get(file, {})) | chosen | own)
     return encoder
+
+
+def build_signal_encoder(
+    name: str | Mapping[str, Any], kind: type[Signal], defaults: Mapping[str, Any] | None = None
+) -> Signal:
+    """The encoder of signals over time of this name; the data decides which kind it can be.
+
+    Args:
+        name: file or class name in :mod:`snnlightning.encoders`, or a mapping with ``encoder`` and its arguments.
+        kind: what takes signals of the data's shape.
+        defaults: arguments where the mapping has none.
+
+    Raises:
+        UnknownNameError: no encoder of this name.
+        ConfigurationError: one that does not take such signals, or an argument that it does not have.
+    """
+    arguments: dict[str, Any] = {"encoder": name} if isinstance(name, str) else dict(name)
+    if "encoder" not in arguments:
+        raise ConfigurationError(f"encoder is {arguments}; a mapping names it under the key 'encoder'.")
+    cls = named("encoder", encoders, arguments.pop("encoder"))
+    if not issubclass(cls, kind):
+        raise ConfigurationError(
+            f"{cls.__name__} does not take the signals of this data set; use {kind.__module__.rpartition('.')[2]}."
+        )
+    return cast(Signal, build(cls, {**(defaults or {}), **arguments}))

@@ -116,8 +116,18 @@ class EventDataset(_InMemory):
 
     @classmethod
     def from_dense(cls, spikes: Tensor, labels: Tensor) -> Self:
-        """From spikes [n, T, N] of 0 and 1, as an encoder gives them, and labels [n]."""
-        sample, bins, channels = spikes.nonzero(as_tuple=True)
+        """From numbers of spikes [n, T, N], as an encoder gives them, and labels [n]; two in one step are two events.
+
+        Raises:
+            DataError: values that are no numbers of spikes.
+        """
+        where = spikes.nonzero(as_tuple=True)
+        times = spikes[where].long()
+        if bool((times != spikes[where]).any() | (times < 0).any()):
+            raise DataError(
+                "spikes hold values that are no whole numbers of at least 0; graded values go into a SequenceDataset."
+            )
+        sample, bins, channels = (at.repeat_interleave(times) for at in where)
         counts = torch.bincount(sample, minlength=len(spikes))
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return cls(offsets, bins, channels, labels, steps=spikes.shape[1], in_features=spikes.shape[2])
@@ -136,7 +146,9 @@ class EventDataset(_InMemory):
             bins.append(bin_.int())
             channels.append(channel.int())
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cat(counts).cumsum(0)])
-        return cls(offsets, torch.cat(bins), torch.cat(channels), labels, steps=encoder.steps, in_features=x.shape[1])
+        # Some codes spread a value over several channels: one sample says how many there are.
+        in_features = encoder(x[:1].float() / 255.0 if x.dtype == torch.uint8 else x[:1]).shape[2]
+        return cls(offsets, torch.cat(bins), torch.cat(channels), labels, steps=encoder.steps, in_features=in_features)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """A whole batch: x [B, T, N] float32 and y [B] int64."""

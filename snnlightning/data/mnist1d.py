@@ -1,15 +1,18 @@
 """MNIST-1D: forty-step signals in ten classes, on which linear models fail."""
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..errors import DataError
+from ..encoders import Delta
+from ..errors import ConfigurationError, DataError
 from ._checks import fraction, stratified
+from ._encoding import build_signal_encoder
 from ._files import arrays, as_text, file_at
 from .abstract import SpikingDataModule, Splits
-from .loading import SequenceDataset
+from .loading import EventDataset, SequenceDataset
 
 __all__ = ["MNIST1DDataModule"]
 
@@ -21,7 +24,7 @@ _SHA256 = "7d065ff6e20d64329f3e05c1da825135efe1bfd16730a09cc9c4bfb5d38de463"
 
 
 class MNIST1DDataModule(SpikingDataModule):
-    """x[t] [1], the signal as an input current, about -5.5 to 4.5; the published test set, validation from training.
+    """x[t] [1], the signal as an input current, about -5.5 to 4.5, or its spikes; the published test set, validation from training.
 
     What to expect (test): logistic regression 32.7 %, 5 nearest neighbours 60.0 %, perceptron (100, 100) 57.4 %; the authors
     report 32 % (linear), 68 % (perceptron), 91 % (GRU) and 94 % (convolution).
@@ -34,9 +37,12 @@ class MNIST1DDataModule(SpikingDataModule):
         dt_ms: length of a time step in ms, > 0.
         num_workers: worker processes per loader.
         verify: whether to refuse a file with another checksum than the one that figures refer to.
+        encoder: None: the current itself; ``delta``, or a mapping with ``encoder`` and its arguments, such as ``{"encoder":
+            "delta", "threshold": 0.5}``: spikes whenever it has moved by a threshold, [2] channels for up and down.
+        events: whether spikes are handed out as :class:`snnlightning.events.Events`.
 
     Raises:
-        ConfigurationError: a number out of range.
+        ConfigurationError: a number out of range, an encoder that does not take such signals, or events of a current.
         DataError: the file is missing, corrupt or another one (when the data is loaded).
 
     Source: S. Greydanus and D. Kobak, Scaling down deep learning with MNIST-1D, ICML 2024.
@@ -51,10 +57,15 @@ class MNIST1DDataModule(SpikingDataModule):
         dt_ms: float = 1.0,
         num_workers: int = 0,
         verify: bool = True,
+        encoder: str | dict[str, Any] | None = None,
+        events: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, dt_ms=dt_ms, num_workers=num_workers, events=events)
         path = as_text(path)
         self.save_hyperparameters()
+        self._encoder = None if encoder is None else build_signal_encoder(encoder, Delta)
+        if events and self._encoder is None:
+            raise ConfigurationError("events=True and no encoder: a current is no events; give encoder='delta'.")
         self._path, self._verify = path, verify
         self._val_fraction = fraction("val_fraction", val_fraction)
 
@@ -65,9 +76,13 @@ class MNIST1DDataModule(SpikingDataModule):
         if content["x"].shape[1] != content["x_test"].shape[1]:
             raise DataError(f"{file}: x has {content['x'].shape[1]} steps and x_test {content['x_test'].shape[1]}.")
 
-        def signals(x: np.ndarray, y: np.ndarray) -> SequenceDataset:
-            return SequenceDataset(torch.from_numpy(x).unsqueeze(-1), torch.from_numpy(y).long())
-
-        whole_set, test = signals(content["x"], content["y"]), signals(content["x_test"], content["y_test"])
+        whole_set, test = self._made(content["x"], content["y"]), self._made(content["x_test"], content["y_test"])
         train, val = stratified(whole_set.labels, [self._val_fraction], self.seed)
         return Splits(whole_set.subset(train), whole_set.subset(val), test, num_classes=10)
+
+    def _made(self, x: np.ndarray, y: np.ndarray) -> SequenceDataset | EventDataset:
+        """Signals [n, T] as currents or spikes."""
+        signal, labels = torch.from_numpy(x).unsqueeze(-1), torch.from_numpy(y).long()
+        if self._encoder is None:
+            return SequenceDataset(signal, labels)
+        return EventDataset.from_dense(self._encoder(signal), labels)

@@ -96,11 +96,15 @@ class Cochlea(AbstractSignalEncoder):
         rate = torch.linspace(low, high, self.channels, dtype=torch.float64)
         return (torch.pow(10.0, rate / 21.4) - 1.0) / 0.00437
 
-    def __call__(self, signal: Tensor) -> Tensor:
+    def __call__(self, signal: Tensor, lengths: Tensor | None = None) -> Tensor:
         """audio [B, S] -> spikes [B, T, N], T = S // samples per step.
 
+        Args:
+            signal: audio [B, S]; recordings that are shorter end in zeros.
+            lengths: [B] samples of each recording, over which its mean is taken; S when None.
+
         Raises:
-            ShapeError: not [B, S], or shorter than a step.
+            ShapeError: not [B, S], or shorter than a step; lengths that are not one for each recording, in [1, S].
             DataError: values that are not finite.
         """
         if signal.ndim != 2 or signal.shape[1] < self._per_step:
@@ -108,11 +112,18 @@ class Cochlea(AbstractSignalEncoder):
                 f"signal is {list(signal.shape)}; Cochlea takes audio [B, S] with at least {self._per_step} samples, one step."
             )
         self.check(signal)
-        return self._fire(self._hair_cells(signal.double()))
+        if lengths is None:
+            lengths = torch.full(signal.shape[:1], signal.shape[1], device=signal.device)
+        elif lengths.shape != signal.shape[:1] or not bool(((lengths >= 1) & (lengths <= signal.shape[1])).all()):
+            raise ShapeError(
+                f"lengths is {list(lengths.shape)} for a signal {list(signal.shape)}; a number of samples in [1, {signal.shape[1]}] for "
+                "each recording is expected."
+            )
+        return self._fire(self._hair_cells(signal.double(), lengths))
 
-    def _hair_cells(self, audio: Tensor) -> Tensor:
+    def _hair_cells(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Steps 1 to 3, [B, T, N]; silence stays silent."""
-        audio = audio / audio.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-12)
+        audio = audio / (audio.square().sum(dim=1) / lengths).sqrt().clamp_min(1e-12)[:, None]
         steps, per_step = audio.shape[1] // self._per_step, self._per_step
         size = 2 ** math.ceil(math.log2(2 * audio.shape[1]))
         spectrum = torch.fft.rfft(audio, n=size)

@@ -85,10 +85,24 @@ def test_a_filter_has_gain_one_at_its_centre_and_loudness_does_not_matter(ear):
     centre = ear.centres()[30].item()
     t = torch.arange(8000, dtype=torch.float64) / 8000.0
     tone = torch.sin(2 * math.pi * centre * t)[None]
-    settled = ear._hair_cells(tone)[0, 400:, 30].pow(1 / 0.4).mean().item()
+    settled = ear._hair_cells(tone, torch.tensor([8000]))[0, 400:, 30].pow(1 / 0.4).mean().item()
     assert settled == pytest.approx(math.sqrt(2.0) / math.pi, rel=0.01)  # of a rectified sine with root-mean-square 1
     assert torch.equal(ear(tone), ear(0.01 * tone))
     assert not ear(torch.zeros(1, 100)).any()
+
+
+def test_a_recording_that_ends_in_zeros_is_as_loud_as_it_is_alone(ear):
+    short, long = torch.sin(torch.arange(2000.0) * 0.7), torch.sin(torch.arange(3200.0) * 0.5)
+    both = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
+    together = ear(both, torch.tensor([2000, 3200]))
+    alone = ear(short[None])[0]
+    assert alone.sum() > 50
+    assert torch.equal(together[0, : len(alone)], alone)
+    assert torch.equal(together[1], ear(long[None])[0])
+    with pytest.raises(
+        ShapeError, match=r"lengths is \[2\] for a signal \[2, 3200\]; a number of samples in \[1, 3200\]"
+    ):
+        ear(both, torch.tensor([0, 3200]))
 
 
 def test_the_response_adapts_and_neurons_are_refractory(ear):

@@ -20,6 +20,7 @@ from snnlightning.data import (
     EpochSampler,
     EventDataset,
     FashionMNISTDataModule,
+    FSDDDataModule,
     MNIST1DDataModule,
     NMNISTDataModule,
     RandmanDataModule,
@@ -73,7 +74,14 @@ def make(event_file, files):
         CoincidenceDataModule: {"samples_per_class": 30, "batch_size": 16},
         DigitsDataModule: {},
         FashionMNISTDataModule: {"path": files["images"], "verify": False, "steps": 12, "tau_steps": 5.0},
-        MNIST1DDataModule: {"path": files["mnist1d"], "verify": False},
+        FSDDDataModule: {
+            "path": files["fsdd"],
+            "verify": False,
+            "encoder": {"encoder": "cochlea", "channels": 20},
+            "duration_ms": 60.0,
+            "val_fraction": 0.2,
+        },
+        MNIST1DDataModule: {"path": files["mnist1d"], "verify": False, "encoder": "delta"},
         NMNISTDataModule: {"path": files["nmnist"], "verify": False, "dt_ms": 20.0, "pool": 17},
         SequentialMNISTDataModule: {"path": files["images"], "verify": False, "by": "row", "permuted": True},
         YinYangDataModule: {"samples": (60, 30, 30), "batch_size": 16},
@@ -354,6 +362,16 @@ def test_a_subset_holds_the_same_samples():
     part = events(binarize=True).subset(torch.tensor([2, 0]))
     assert part.labels.tolist() == [1, 2]
     assert torch.equal(part[1][0], events(binarize=True)[0][0])
+
+
+def test_several_spikes_in_a_step_are_as_many_events_and_graded_values_are_refused():
+    spikes = torch.tensor([[[0.0, 2.0], [1.0, 0.0]], [[3.0, 0.0], [0.0, 0.0]]])
+    dataset = EventDataset.from_dense(spikes, torch.arange(2))
+    assert dataset.event_counts().tolist() == [3, 3]
+    assert torch.equal(dataset.__getitems__([0, 1])[0], spikes)
+    for graded in (0.5 * spikes, -spikes):
+        with pytest.raises(DataError, match="no whole numbers of at least 0; graded values go into a SequenceDataset"):
+            EventDataset.from_dense(graded, torch.arange(2))
 
 
 def test_dense_spikes_come_back_as_they_went_in():

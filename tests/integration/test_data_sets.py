@@ -11,24 +11,28 @@ import pytest
 import stand_ins
 import torch
 
-from snnlightning import data
+from snnlightning import data, encoders
 from snnlightning.data import (
     BrailleDataModule,
+    DigitsDataModule,
     FashionMNISTDataModule,
+    FSDDDataModule,
     MNIST1DDataModule,
     NMNISTDataModule,
     SequentialMNISTDataModule,
     YinYangDataModule,
     yin_yang,
 )
-from snnlightning.encoders import Latency, Rate
+from snnlightning.encoders import Cochlea, Delta, Latency, Rate
 from snnlightning.errors import ConfigurationError, DataError
+from snnlightning.naming import available
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 FROM_FILES = (
     BrailleDataModule,
     FashionMNISTDataModule,
+    FSDDDataModule,
     MNIST1DDataModule,
     NMNISTDataModule,
     SequentialMNISTDataModule,
@@ -65,7 +69,12 @@ def test_a_missing_file_is_answered_with_its_place_and_the_way_to_get_it(cls, tm
 @pytest.mark.parametrize("cls", FROM_FILES)
 def test_another_version_of_a_file_is_refused_unless_asked_for(cls, tmp_path):
     paths = stand_ins.write_all(tmp_path)
-    name = {BrailleDataModule: "braille", MNIST1DDataModule: "mnist1d", NMNISTDataModule: "nmnist"}.get(cls, "images")
+    name = {
+        BrailleDataModule: "braille",
+        FSDDDataModule: "fsdd",
+        MNIST1DDataModule: "mnist1d",
+        NMNISTDataModule: "nmnist",
+    }.get(cls, "images")
     with pytest.raises(DataError, match=r"has the SHA-256 \w{12}\.\.\. and \w{12}\.\.\. is expected.*verify=False"):
         cls(path=paths[name]).setup()
     cls(path=paths[name], verify=False).setup()
@@ -130,6 +139,16 @@ def test_an_official_file_that_is_cut_short_is_refused(tmp_path):
     images.write_bytes(b"\x00\x00\x0d" + whole[3:])
     with pytest.raises(DataError, match="is no IDX file of bytes with 3 axes; its first bytes are 00000d03"):
         SequentialMNISTDataModule(path=tmp_path).setup()
+
+
+@pytest.mark.parametrize("cls", [DigitsDataModule, FashionMNISTDataModule])
+@pytest.mark.parametrize("encoder", [name for name, kind in available(encoders).items() if issubclass(kind, encoders.AbstractEncoder)])  # fmt: skip
+def test_images_take_every_encoder_of_intensities(encoder, cls, tmp_path):
+    path = {} if cls is DigitsDataModule else {"path": stand_ins.write_images(tmp_path), "verify": False}
+    module = cls(**path, steps=12, encoder={"encoder": encoder})
+    x, _ = next(iter(module.test_dataloader()))
+    assert x.shape[1:] == (12, module.in_features)
+    assert x.any()
 
 
 def test_fashion_is_encoded_pixel_by_pixel_as_the_encoder_says(tmp_path):
@@ -303,6 +322,80 @@ def test_the_small_n_mnist_has_the_events_it_should():
     assert sum(int(part.event_counts().sum()) for part in (splits.train, splits.val)) == 3_503_546
     assert int(splits.test.event_counts().sum()) == 385_596
     assert torch.bincount(splits.test.labels).tolist() == [8, 14, 8, 11, 14, 7, 10, 15, 2, 11]
+
+
+# Signals that become spikes
+
+
+def test_a_recording_has_the_spikes_that_its_cochlea_gives_it_alone(tmp_path):
+    """Whatever it was encoded together with; summed in longer steps, and cut at the end of the grid."""
+    path = stand_ins.write_fsdd(tmp_path)
+    options = {
+        "encoder": {"encoder": "cochlea", "channels": 12},
+        "dt_ms": 2.0,
+        "duration_ms": 50.0,
+        "val_fraction": 0.2,
+    }
+    splits = FSDDDataModule(path, verify=False, **options).splits
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [80, 20, 20]
+    x, y = everything(splits.test)
+    assert x.shape == (20, 25, 12)
+    audio, offset = loaded(path, "audio"), loaded(path, "offset")
+    ear = Cochlea(channels=12)
+    for i in (0, 7, 19):
+        alone = ear(torch.from_numpy(audio[offset[i] : offset[i + 1]][:400]).double()[None])[0]
+        steps = torch.zeros(100, 12)
+        steps[: len(alone)] = alone
+        assert alone.sum() > 3
+        assert torch.equal(x[i], steps.unflatten(0, (25, 4)).sum(dim=1))
+        assert y[i] == i % 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dt_ms": 0.7}, "dt_ms is 0.7 and the cochlea has steps of 0.5 ms; a whole number of them"),
+        ({"encoder": "delta"}, "Delta does not take the signals of this data set; use cochlea"),
+        ({"encoder": {"channels": 5}}, "a mapping names it under the key 'encoder'"),
+        ({"encoder": {"encoder": "cochlea", "sample_rate_hz": 16e3}}, "takes 16000 samples per second, and the recordings have 8000"),
+        ({"encoder": {"encoder": "cochlea", "chanels": 5}}, "chanels"),
+    ],
+)  # fmt: skip
+def test_what_speech_cannot_be_is_refused_when_it_is_asked_for(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        FSDDDataModule(**options)
+
+
+def test_recordings_that_do_not_belong_together_are_refused(tmp_path):
+    path = stand_ins.write_fsdd(tmp_path)
+    content = dict(np.load(path))
+    np.savez(path, **{**content, "offset": content["offset"][:-1]})
+    with pytest.raises(
+        DataError, match=r"120 offsets up to \d+, 120 labels, 120 marks and \d+ samples do not belong together"
+    ):
+        FSDDDataModule(path, verify=False).setup()
+
+
+@pytest.mark.slow
+def test_the_spoken_digits_become_the_spikes_they_should():
+    splits = FSDDDataModule(shared("fsdd")).splits
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [2030, 220, 300]
+    assert torch.bincount(splits.test.labels).tolist() == [30] * 10
+    counts = splits.test.event_counts().double()
+    assert 100 < counts.mean() < 1000
+
+
+def test_a_signal_by_deltas_is_decoded_to_within_a_threshold(tmp_path):
+    path = stand_ins.write_mnist1d(tmp_path)
+    module = MNIST1DDataModule(path, verify=False, encoder={"encoder": "delta", "threshold": 0.25})
+    x, _ = everything(module.splits.test)
+    signal = torch.from_numpy(loaded(path, "x_test")).unsqueeze(-1).double()
+    assert x.shape == (20, 40, 2)
+    assert ((Delta(0.25).decode(x, signal[:, 0]) - signal).abs() < 0.25).all()
+    with pytest.raises(ConfigurationError, match="Cochlea does not take the signals of this data set; use delta"):
+        MNIST1DDataModule(path, encoder="cochlea")
+    with pytest.raises(ConfigurationError, match="a current is no events; give encoder='delta'"):
+        MNIST1DDataModule(path, events=True)
 
 
 def test_every_data_module_that_reads_a_checked_file_is_tested_here():
