@@ -65,16 +65,19 @@ def layers_of(network: object, rule: str) -> list[LayerLike]:
         )
     for k, layer in enumerate(layers):
         if (reason := _not_plain(layer)) is not None:
-            raise ConfigurationError(f"{rule} cannot train layer {k}: {reason}. Use learning='bptt'.")
+            raise ConfigurationError(f"{rule} cannot train layer {k}: {reason}. {_ELSE.get(rule, _ANY)}")
     return [cast(LayerLike, layer) for layer in layers]
+
+
+_ANY = "Use learning='bptt' or 'truncated_bptt', which train any layer."
+_ELSE = {"sparse": "Use learning='bptt' with surrogate={'family': 'sparse'}, which cuts the derivative of any layer."}
 
 
 def _not_plain(layer: Any) -> str | None:
     if not all(hasattr(layer, name) for name in ("neuron", "surrogate", "w_in", "w_rec", "bias")):
         return f"a {type(layer).__name__} has no neuron and weights of its own"
-    weights = cast(Tensor, layer.w_in)
-    if weights.ndim != 2:
-        return f"the weights of a {type(layer).__name__} are kernels {list(weights.shape)} and no matrix"
+    if (reason := _more_than_a_matrix(layer)) is not None:
+        return reason
     own = {name for name, _ in layer.named_parameters()}
     neuron = cast(Any, layer.neuron)
     extra = own - PLAIN - {neuron.parameter_name(name) for name in neuron.learned}
@@ -86,6 +89,15 @@ def _not_plain(layer: Any) -> str | None:
     if getattr(layer, "quantization", None) is not None and getattr(layer, "quantize_mode", "") == "aware":
         return "it trains at the precision of a chip (quantize='after' rounds in evaluation only)"
     return None
+
+
+def _more_than_a_matrix(layer: Any) -> str | None:
+    weights = cast(Tensor, layer.w_in)
+    if weights.ndim != 2:
+        return f"the weights of a {type(layer).__name__} are kernels {list(weights.shape)} and no matrix"
+    if (norm := getattr(layer, "norm", None)) is not None:
+        return f"a {type(norm).__name__} stands between its weights and its neurons"
+    return "its input is delayed" if hasattr(layer, "delays_in_steps") else None
 
 
 def coefficients_of(layer: LayerLike) -> Coefficients:

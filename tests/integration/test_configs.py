@@ -67,6 +67,7 @@ EXPERIMENTS = {
     "digits_convolutional": lambda tmp_path: [],
     "digits_heterogeneous": lambda tmp_path: [],
     "digits_rewired": lambda tmp_path: [],
+    "fsdd": file_of(stand_ins.write_fsdd),
     "randman": lambda tmp_path: ["--data.init_args.samples_per_class=20", "--data.init_args.modes=50"],
     "sequential_mnist": file_of(stand_ins.write_images),
     "spoken_digits": spoken_digits,

@@ -15,6 +15,7 @@ from snnlightning.learning import (
     EProp,
     FeedbackAlignment,
     LocalErrors,
+    SparseGradient,
     TruncatedBPTT,
 )
 from snnlightning.learning._feedback import weights_of
@@ -210,12 +211,16 @@ def test_layers_of_other_kinds_are_refused_with_what_they_are():
     )
     for net, message in (
         (build(convolution), r"cannot train layer 0: the weights of a ConvolutionalLayer are kernels \[4, 1, 3\]"),
-        (delayed, r"layer 0: it has more than weights and a neuron \(position"),
-        (normed, r"layer 0: it has more than weights and a neuron \(norm"),
+        (delayed, r"layer 0: its input is delayed\. Use learning='bptt' or 'truncated_bptt', which train any layer"),
+        (normed, r"layer 0: a BatchNorm stands between its weights and its neurons"),
     ):
         for rule in (LocalErrors(), RTRL(), OTTT(), EProp()):
             with pytest.raises(ConfigurationError, match=message):
                 rule.check(net)
+        with pytest.raises(
+            ConfigurationError, match=r"learning='bptt' with surrogate=\{'family': 'sparse'\}, which cuts"
+        ):
+            SparseGradient().check(net)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
