@@ -16,7 +16,10 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError
 from ..events import Events, dense, known, listed
+from ..neurons._numba import compiling
 from ..typing import Connection, Delay, LayerRecord
+from . import _listed__numba
+from ._reached import Words, passed_by_ones, reached_by_events
 
 __all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
 
@@ -70,8 +73,15 @@ class Tally:
         return self._sums
 
     @property
+    def ones(self) -> Tensor | None:
+        """The neurons that sent, an entry for each time, where a list is at hand and every event of it is a one."""
+        return None if self._at_hand is None or self._at_hand.value is not None else self._at_hand.index
+
+    @property
     def totals(self) -> tuple[int, ...]:
         """Events, whole and analog elements of all neurons."""
+        if self.ones is not None:
+            return len(self.ones), len(self.ones), 0
         return self._looked().totals
 
     @property
@@ -84,9 +94,8 @@ class Tally:
             if self._at_hand is None:
                 self._look = _look_at_ones(self._activity, self._binary)
             elif self._at_hand.value is None:
-                count = len(self._at_hand.index)
-                sent = self._at_hand.pointer.diff() > 0
-                self._look = _Look((count, count, 0), sent.view(self._activity.shape[:2]))
+                pointer = self._at_hand.pointer
+                self._look = _Look(self.totals, (pointer[1:] > pointer[:-1]).view(self._activity.shape[:2]))
         if self._look is None:
             _ = self.sums
         assert self._look is not None
@@ -167,14 +176,20 @@ class Synapses:
 
         The weights are compared, not their versions: code that prunes writes to ``weight.data``, which has none.
         """
-        return self._made_of == self._shape_of(connection) and torch.equal(
-            connection.weight.detach().bool(), self.there
-        )
+        if self._made_of != self._shape_of(connection):
+            return False
+        there = connection.weight.detach().bool()
+        if there.device.type == "cpu":
+            return bool((there.numpy() == self.there.numpy()).all())  # several times sooner than torch.equal of bool
+        return torch.equal(there, self.there)
 
     def passed(self, tally: Tally) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Events, whole and analog elements of all neurons, first as they are, then times the fan-out."""
         if self.full:
             return tally.totals, tuple(total * self.there.shape[0] for total in tally.totals)
+        if tally.ones is not None:
+            times = passed_by_ones(tally.ones, self.fan_out.flatten())
+            return tally.totals, (times, times, 0)
         passed = (tally.sums.flatten(1) * self.fan_out.flatten()).sum(dim=1)
         return tally.totals, tuple(passed.tolist())
 
@@ -183,9 +198,9 @@ class Synapses:
         return self.uses, self.stored, self.there.numel()
 
     @cached_property
-    def words(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """``there`` [N, N_pre] as bits: see :func:`_as_words`."""
-        return _as_words(self.there)
+    def words(self) -> Words:
+        """``there`` [N, N_pre] as bits."""
+        return Words(self.there)
 
     @staticmethod
     def _shape_of(connection: Connection) -> tuple[Any, ...]:
@@ -252,16 +267,16 @@ def active_updates(
         on = 0 if everywhere is None else int(torch.count_nonzero(everywhere))
         constant = 0 if bias is None else int(bias.detach().bool().sum()) * neurons[1:].numel()
         return on * neurons.numel() + (batch * steps - on) * constant
+    lists = [tallies.events(c) if own.plain else None for c, own in partly]
+    if len(neurons) == 1 and output.device.type == "cpu" and all(events is not None for events in lists):
+        sources = [(e, own.words) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
+        if {own.there.shape[0] for _, own in partly} == {*neurons}:
+            return reached_by_events(sources, everywhere, None if bias is None else bias.detach().bool())
     if everywhere is None:
         everywhere = torch.zeros((batch, steps), dtype=torch.bool, device=output.device)
     always = torch.zeros(neurons, dtype=torch.bool, device=output.device)
     if bias is not None:
         always = bias.detach().bool().view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
-    lists = [tallies.events(c) if own.plain else None for c, own in partly]
-    if len(neurons) == 1 and output.device.type == "cpu" and all(events is not None for events in lists):
-        sources = [(e, own.words) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
-        if {own.there.shape[0] for _, own in partly} == {*neurons}:
-            return _reached_by_events(sources, everywhere, always)
     places = [_places(c, own, tallies) for c, own in partly if c.convolution is not None and own.whole]
     if (
         len(places) == len(connections)
@@ -364,75 +379,6 @@ def _in_all_channels(places: list[Tensor], always: Tensor) -> int:
     return int((on * constant.shape[1] + elsewhere * constant.sum(dim=1)).sum())
 
 
-def _reached_by_events(
-    sources: list[tuple[Events, np.ndarray[Any, np.dtype[np.uint64]]]], everywhere: Tensor, always: Tensor
-) -> int:
-    """How many updates have input: 64 neurons are the bits of a word, and each event sets those it reaches.
-
-    Args:
-        sources: events [B, T, N_pre] and which weights are not zero, bool [N, N_pre] as words.
-        everywhere: steps in which every neuron has input, bool [B, T].
-        always: neurons that have input at every step, bool [N].
-    """
-    rows = np.flatnonzero(~everywhere.flatten().numpy())
-    total = int(torch.count_nonzero(everywhere)) * len(always)
-    constant, complete = (_as_words(at.unsqueeze(1))[:, 0] for at in (always, torch.ones_like(always)))
-    for word, (start, all_bits) in enumerate(zip(constant, complete, strict=True)):
-        reached = np.full(len(rows), start)
-        for events, words in sources:
-            _add_reached(reached, rows, events, words[word], all_bits)
-        some = np.flatnonzero(reached != all_bits)
-        total += (len(rows) - len(some)) * int(all_bits).bit_count() + _bits_set(reached.take(some))
-    return total
-
-
-_ROUNDS = 6
-"""Events of a row that are looked at one after the other before the rest of them is taken together."""
-
-
-def _add_reached(
-    reached: np.ndarray[Any, np.dtype[np.uint64]],
-    rows: np.ndarray[Any, Any],
-    events: Events,
-    bits: np.ndarray[Any, np.dtype[np.uint64]],
-    complete: np.uint64,
-) -> None:
-    """reached |= the bits of each event, row by row; where few weights are zero, few events make a row complete."""
-    pointer, index = events.pointer.numpy(), events.index.numpy()
-    at, end = pointer[rows], pointer[rows + 1]
-    place = np.flatnonzero((at < end) & (reached != complete))
-    at, end, got = at[place], end[place], reached[place]
-    for _ in range(_ROUNDS):
-        if not len(place):
-            return
-        got |= bits[index[at]]
-        at += 1
-        reached[place] = got
-        going = np.flatnonzero((at < end) & (got != complete))  # places are had sooner by number than by mask
-        place, at, end, got = place.take(going), at.take(going), end.take(going), got.take(going)
-    if len(place):
-        lengths = end - at
-        starts = np.cumsum(lengths) - lengths
-        rest = np.repeat(at - starts, lengths) + np.arange(int(lengths.sum()))
-        reached[place] = got | np.bitwise_or.reduceat(bits[index[rest]], starts)
-
-
-def _as_words(there: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """bool [N, M] as bits: uint64 [ceil(N / 64), M]."""
-    packed = np.packbits(there.T.numpy(), axis=1)
-    padded = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return np.ascontiguousarray(padded.view(np.uint64).T)
-
-
-def _bits_set(words: np.ndarray[Any, np.dtype[np.uint64]]) -> int:
-    return int(_BITS[np.ascontiguousarray(words).view(np.uint8)].sum(dtype=np.int64))
-
-
-_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
-"""How many bits of a byte are set; NumPy counts them itself from version 2 on."""
-
-
 def _seldom(activity: Tensor) -> bool:
     """Whether a list is the faster way to a tally, by the look of some steps."""
     if activity.device.type != "cpu" or not activity.numel():
@@ -449,7 +395,11 @@ def _events(activity: Tensor) -> Events | None:
     if activity.device.type != "cpu" or not activity.numel():
         return None
     shape = (*activity.shape[:2], activity.shape[2:].numel())
-    found = listed(activity.reshape(-1, shape[2]), at_most=int(_MOSTLY_ZERO * activity.numel()))
+    rows, at_most = activity.reshape(-1, shape[2]), int(_MOSTLY_ZERO * activity.numel())
+    if compiling.in_use() and activity.dtype in (torch.float32, torch.float64):
+        found = _listed__numba.listed(rows, at_most)
+    else:
+        found = listed(rows, at_most)
     if found is None:
         return None
     pointer, index, value = found

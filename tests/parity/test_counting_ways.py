@@ -1,12 +1,19 @@
 """Counts do not depend on the way they were found: lists of events, passes over elements, products, compiled code."""
 
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from snnlightning.events import Events, listed
 from snnlightning.layers import SpikingLayer, SpikingNetwork
-from snnlightning.metrics import SynOps, SynOpsCounts, _counting
+from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _reached
 from snnlightning.neurons import LI, LIF
+from snnlightning.neurons._numba import compiling
 from snnlightning.readouts import MaxOverTime
 from snnlightning.typing import Connection, Convolution, LayerRecord
 
@@ -214,3 +221,80 @@ def test_the_same_weights_under_another_shape_of_input_are_looked_at_again():
         synapses = Connection("c.w", "input", torch.ones(1, 1, 1, size), kernel, True, slide)
         metric.update([LayerRecord("c", False, torch.zeros(1, 1, 1, size - 2), (), None, (synapses,))])
     assert metric.compute().total == (9 + 6) / 2
+
+
+def lists(post: int, pre: int, kind: str) -> tuple[list[tuple[Events, _reached.Words]], torch.Tensor | None]:
+    """Two sources of a layer and the steps in which everything has input: rows that nothing, some and all of it reaches."""
+    generator = torch.Generator().manual_seed(pre)
+    kept = {"no synapse": 0.0, "few": 0.05, "most": 0.9, "all": 1.1}[kind]
+    x, z = activity("ones", pre), activity("counts", post)
+    everywhere = torch.rand(3, 11, generator=generator) < 0.2 if kind == "few" else None
+    sources = [
+        (Events.from_dense(sent), _reached.Words(torch.rand(post, sent.shape[2], generator=generator) < kept))
+        for sent in (x, z)
+    ]
+    return sources, everywhere
+
+
+@pytest.mark.parametrize("kind", ["no synapse", "few", "most", "all"])
+@pytest.mark.parametrize("post", [1, 63, 64, 65, 130, 600])
+@pytest.mark.parametrize("pre", [1, 7, 300])
+def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind):
+    pytest.importorskip("numba")
+    from snnlightning.metrics import _reached__numba
+
+    sources, everywhere = lists(post, pre, kind)
+    some = torch.arange(post).fmod(3) == 1
+    for always in (None, torch.zeros_like(some), some, torch.ones_like(some)):
+        here = torch.zeros(33, post, dtype=torch.bool) if everywhere is None else everywhere.flatten()[:, None]
+        here = here.expand(33, post) if always is None else here | always
+        for events, words in sources:
+            bits = np.unpackbits(words.bits.T.copy().view(np.uint8), axis=1)[:, :post]
+            here = here | (events.dense().bool().float().flatten(0, 1) @ torch.from_numpy(bits).float() > 0)
+        found = _reached.plain(sources, everywhere, always)
+        assert found == int(here.sum())
+        assert _reached__numba.reached_by_events(sources, everywhere, always) == found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("features", [1, 7, 8, 9, 700])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_lists_are_the_plain_ones(dtype, features, kind):
+    pytest.importorskip("numba")
+    from snnlightning.metrics import _listed__numba
+
+    x = activity(kind, features, dtype).flatten(0, 1)
+    for at_most in (x.numel(), 3):
+        expected, found = listed(x, at_most), _listed__numba.listed(x, at_most)
+        assert (expected is None) == (found is None)
+        if expected is not None and found is not None:
+            assert all(torch.equal(a, b) for a, b in zip(expected[:2], found[:2], strict=True))
+            assert (expected[2] is None) == (found[2] is None)
+            if expected[2] is not None and found[2] is not None:
+                torch.testing.assert_close(found[2], expected[2], rtol=0, atol=0, equal_nan=True)
+
+
+def test_synapses_that_ones_pass_are_summed_alike_by_compiled_code_and_plain(monkeypatch):
+    pytest.importorskip("numba")
+    index, fan_out = torch.randint(0, 40, (1000,), dtype=torch.int32), torch.arange(40) * 2**40
+    by_hand = sum(int(fan_out[k]) for k in index.tolist())
+    for used in (False, True):
+        monkeypatch.setattr(compiling, "in_use", lambda used=used: used)
+        assert _reached.passed_by_ones(index, fan_out) == by_hand
+        assert _reached.passed_by_ones(index[:0], fan_out) == 0
+
+
+@pytest.mark.slow
+def test_counting_takes_compiled_code_where_loops_were_compiled_and_loads_none_otherwise():
+    pytest.importorskip("numba")
+    code = """
+        import sys, torch, snnlightning as snn
+        from snnlightning.neurons._numba import code, compiling
+        net = lambda x: snn.SpikingLayer(9, 5, neuron=snn.LIF(), backend="reference").run(x)
+        snn.SynOps().update([net(torch.ones(1, 2, 9))])
+        import numba
+        assert not compiling.in_use()
+        code.loop("count_some", "float32")
+        assert compiling.in_use()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #define R __restrict__
 #define EACH(j, n) for (I j = 0; j < (n); ++j)
@@ -86,36 +87,30 @@ template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, 
 
 template <class T> I events(const I* given) {
     Given g = {given};
-    auto x = g.array<T>(), bits = g.array<T>();
+    auto x = g.array<T>();
     auto index = g.array<J>();
     auto value = g.array<T>();
     auto pointer = g.array<I>();
     I found = 0, other = 0;
+    const I eights = (x.b + 7) / 8;
+    std::vector<unsigned char> flags(size_t(8 * eights), 0);
     pointer.p[0] = 0;
     EACH(r, x.a) {
         const T* R row = x(r);
-        I k = 0;
-        for (; k + 16 <= x.b; k += 16) {
-            unsigned char any[16 * sizeof(T)];
-            std::memcpy(any, row + k, sizeof any);
-            uint64_t w[2 * sizeof(T)], all = 0;
-            std::memcpy(w, any, sizeof any);
-            for (uint64_t y : w) all |= y;
-            if (all == 0) continue;
-            for (I q = k; q < k + 16; ++q)
-                if (row[q] != 0) {
-                    index.p[found] = J(q), value.p[found++] = row[q];
-                    other += row[q] != T(1);
-                }
-        }
-        for (; k < x.b; ++k)
-            if (row[k] != 0) {
-                index.p[found] = J(k), value.p[found++] = row[k];
-                other += row[k] != T(1);
+        unsigned char* R flag = flags.data();
+        EACH(k, x.b) flag[k] = row[k] != 0;
+        EACH(k, eights) {
+            uint64_t left;
+            std::memcpy(&left, flag + 8 * k, sizeof left);
+            for (; left != 0; left &= left - 1) {
+                const uint64_t lowest = left & (~left + 1);
+                const I q = 8 * k + I((lowest * 0x0001020304050607u) >> 56);
+                index.p[found] = J(q), value.p[found++] = row[q];
+                other += row[q] != T(1);
             }
+        }
         pointer.p[r + 1] = found;
     }
-    (void)bits;
     return other;
 }
 

@@ -164,7 +164,7 @@ def run(
     elif events is not None:
         sparse = events.density < _break_even(w_in.shape[-2], looking_ns=0.0)
     else:
-        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.6)
+        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.2)
     arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
     needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
@@ -231,7 +231,7 @@ def _density(code: Code, x: Tensor) -> float:
 def _break_even(features: int, looking_ns: float) -> float:
     """The density below which events are cheaper than a matrix product, forward and backward, for N neurons.
 
-    Measured per element of x: a product costs about N / 35 ns, looking for events 0.6 ns, an event 10 + N / 8 ns.
+    Measured per element of x: a product costs about N / 35 ns, looking for events 0.2 ns, an event 10 + N / 8 ns.
     """
     return (features / 35.0 - looking_ns) / (10.0 + features / 8.0)
 
@@ -534,8 +534,7 @@ def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
     """The events of some rows."""
     room = x.size + 1
     pointer, index, value = np.empty(len(x) + 1, np.int64), np.empty(room, np.int32), np.empty(room, numbers.real)
-    bits = x.view(f"i{x.itemsize}")
-    counts = code.loop("events", numbers.dtype)(x, bits, index, value, pointer) > 0
+    counts = code.loop("events", numbers.dtype)(x, index, value, pointer) > 0
     return _Events(pointer, index[: pointer[-1]].copy(), value[: pointer[-1]].copy() if counts else numbers.none1)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import logging
 import pickle
+import sys
 import threading
 import time
 import types
@@ -22,7 +23,7 @@ import numpy as np
 
 from ...errors import require
 
-__all__ = ["Kernel", "helper", "kernel"]
+__all__ = ["Kernel", "helper", "in_use", "kernel"]
 
 logger = logging.getLogger("snnlightning.numba")
 
@@ -39,7 +40,7 @@ class Kernel:
 
     Args:
         function: the loop, in the subset of Python that Numba compiles; it may use ``real`` (the element type) and helpers.
-        signature: Numba's notation, with ``real`` for the element type and ``whole`` for the integer of its size.
+        signature: Numba's notation, with ``real`` for the element type.
         fast: whether sums may be reordered.
     """
 
@@ -69,6 +70,11 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def in_use() -> bool:
+    """Whether this process has Numba's code at work already, so that one more kernel costs milliseconds and no second."""
+    return "numba.core.typing.arraydecl" in sys.modules  # loaded with the first function
+
+
 def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
     numba = require("numba", "fast", "backend='numba'")
     fastmath: Any = _FAST if wanted.fast else False
@@ -89,7 +95,7 @@ def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
     # Numba's cache looks at the file of the loop alone; helpers of other files and options have their say through the name.
     digest = hashlib.sha256(b"".join(codes)).hexdigest()[:12]
     function = _retyped(wanted.function, f"{dtype}_{digest}", dtype, namespace)
-    signature = wanted.signature.replace("real", dtype).replace("whole", dtype.replace("float", "int"))
+    signature = wanted.signature.replace("real", dtype)
     try:
         dispatcher = numba.njit(**_OPTIONS, fastmath=fastmath, cache=True)(function)
         folder = Path(dispatcher.stats.cache_path)

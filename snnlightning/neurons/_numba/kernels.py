@@ -18,6 +18,8 @@ and the same operations in the same order as the reference, so that float32 roun
 
 from typing import Any
 
+import numpy as np
+
 from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
 
@@ -39,37 +41,38 @@ def count_some(x: Array, stride: int) -> int:
     return count
 
 
-@kernel("int64(real[:,::1], whole[:,::1], int32[::1], real[::1], int64[::1])")
-def events(x: Array, bits: Array, index: Array, value: Array, pointer: Array) -> int:
+@kernel("int64(real[:,::1], int32[::1], real[::1], int64[::1])")
+def events(x: Array, index: Array, value: Array, pointer: Array) -> int:
     """Elements of x [rows, K] that are not zero, row by row; returns how many of them are not one.
+
+    A row becomes bytes of 0 and 1 first, by vector instructions; eight of them are read as one number, and its lowest one is
+    isolated, and found with a product, as long as there is one.
 
     Args:
         x: a chunk.
-        bits: the same memory as whole numbers, in which eight zeros show with one comparison.
-        index: room for rows K + 1 columns.
+        index: room for as many as there are.
         value: room for as many values.
         pointer: [rows + 1].
     """
     rows, columns = x.shape
+    flags = np.zeros((columns + 7) // 8 * 8, np.uint8)
+    eights = flags.view(np.int64)
     found, other = 0, 0
     pointer[0] = 0
-    blocks = columns // 8 * 8
     for r in range(rows):
-        w, xr = bits[r], x[r]
-        for k in range(0, columns, 8):
-            if k < blocks:
-                end = k + 8
-                some = ((w[k] | w[k + 1]) | (w[k + 2] | w[k + 3])) | ((w[k + 4] | w[k + 5]) | (w[k + 6] | w[k + 7]))
-                if some == 0:
-                    continue
-            else:
-                end = columns
-            for q in range(k, end):
-                y = xr[q]
-                if y != 0:
-                    index[found], value[found] = q, y
-                    found += 1
-                    other += y != 1
+        row = x[r]
+        for k in range(columns):
+            flags[k] = row[k] != 0
+        for k in range(len(eights)):
+            left = eights[k]
+            while left != 0:
+                lowest = left & -left
+                left ^= lowest
+                q = 8 * k + ((lowest * 0x0001020304050607) >> 56)
+                y = row[q]
+                index[found], value[found] = q, y
+                found += 1
+                other += y != 1
         pointer[r + 1] = found
     return other
 
