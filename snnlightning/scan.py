@@ -248,7 +248,7 @@ def _check_kinds(
     first = neurons[0]
     name = type(first).__name__
     for n, spike in zip(neurons, spikes, strict=True):
-        if _kind(n) != _kind(first):
+        if n is not first and _kind(n) != _kind(first):
             raise ConfigurationError(
                 f"members are {first} and {n}; they may differ in numbers only, not in class, form, reset or what is detached."
             )

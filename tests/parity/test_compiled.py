@@ -29,7 +29,7 @@ from snnlightning.neurons._fused.formula import formula
 from snnlightning.neurons._numba import code as numba_code
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.scan import scan, supports
-from snnlightning.surrogates import AbstractSurrogate, Sparse, SuperSpike, Triangle
+from snnlightning.surrogates import AbstractSurrogate, MultiGaussian, Sparse, SuperSpike, Triangle
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
 CPP = pytest.mark.skipif(building.reason() is not None, reason=f"no C++ loops: {building.reason()}")
@@ -235,6 +235,19 @@ def test_every_surrogate_gives_the_gradients_of_the_reference(cls, backend):
     neuron, surrogate = CubaLIF(), cls.from_height_width(0.7, 0.3)
     tensors = inputs(neuron, 7, inputs=20, density=0.1)
     theirs = outcome(neuron, tensors, "reference", spike=surrogate)
+    same(outcome(neuron, tensors, backend, spike=surrogate), theirs, 1e-9)
+
+
+@pytest.mark.parametrize("neuron", [CubaLIF(), ALIF(), AdLIF(q=2.0)], ids=lambda neuron: type(neuron).__name__)
+@backends
+def test_lobes_below_zero_come_back_through_recurrent_weights(neuron, backend):
+    surrogate = Sparse(MultiGaussian(), 1.5)
+    tensors = inputs(neuron, 33, inputs=90, density=0.05)
+    tensors["w_in"] = 2.0 * tensors["w_in"]
+    theirs = outcome(neuron, tensors, "reference", spike=surrogate)
+    h = surrogate.derivative(theirs["potentials"] - 1.0)
+    assert (h < 0).sum() > 20
+    assert (h != 0).double().mean() < 0.5  # so that neurons are picked, and no product is taken
     same(outcome(neuron, tensors, backend, spike=surrogate), theirs, 1e-9)
 
 

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #define R __restrict__
 #define EACH(j, n) for (I j = 0; j < (n); ++j)
@@ -38,23 +40,85 @@ struct Given {
     I number() { return *at++; }
 };
 
-// out += the rows that index[lo:hi] names, in that order.
-template <class T> void gather(const T* R rows, const J* R index, I lo, I hi, I n, T* R out) {
-    I e = lo;
-    for (; e + 8 <= hi; e += 8) {
-        const T *r0 = rows + index[e] * n, *r1 = rows + index[e + 1] * n, *r2 = rows + index[e + 2] * n,
-                *r3 = rows + index[e + 3] * n, *r4 = rows + index[e + 4] * n, *r5 = rows + index[e + 5] * n,
-                *r6 = rows + index[e + 6] * n, *r7 = rows + index[e + 7] * n;
-        EACH(j, n) out[j] = (((((((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]) + r4[j]) + r5[j]) + r6[j]) + r7[j];
+// Vectors of 64 bytes, which compilers cut as the machine wants; elements need not be aligned.
+template <class T> struct Lanes {
+    typedef T V __attribute__((vector_size(64)));
+    static constexpr I count = 64 / sizeof(T);
+    static V load(const T* p) {
+        V v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
     }
-    for (; e + 2 <= hi; e += 2) {
-        const T *r0 = rows + index[e] * n, *r1 = rows + index[e + 1] * n;
-        EACH(j, n) out[j] = (out[j] + r0[j]) + r1[j];
+    static void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
+};
+
+// out += the rows that index[lo:hi] names, in that order; sums stay in registers.
+template <class T> void add_rows(const T* rows, const J* index, I lo, I hi, I n, T* out) {
+    typedef Lanes<T> L;
+    I j = 0;
+    for (; j + 4 * L::count <= n; j += 4 * L::count) {
+        typename L::V a[4];
+        for (int q = 0; q < 4; ++q) a[q] = L::load(out + j + q * L::count);
+        for (I e = lo; e < hi; ++e) {
+            const T* r = rows + index[e] * n + j;
+            for (int q = 0; q < 4; ++q) a[q] += L::load(r + q * L::count);
+        }
+        for (int q = 0; q < 4; ++q) L::store(out + j + q * L::count, a[q]);
     }
-    for (; e < hi; ++e) {
-        const T* r0 = rows + index[e] * n;
-        EACH(j, n) out[j] += r0[j];
+    for (; j + L::count <= n; j += L::count) {
+        auto a = L::load(out + j);
+        for (I e = lo; e < hi; ++e) a += L::load(rows + index[e] * n + j);
+        L::store(out + j, a);
     }
+    if (j < n)
+        for (I e = lo; e < hi; ++e) {
+            const T* r = rows + index[e] * n;
+            for (I k = j; k < n; ++k) out[k] += r[k];
+        }
+}
+
+// Sixteen comparisons as bits: x != 0, or x > bound.
+template <class T> unsigned unequal(const T* x) {
+    unsigned bits = 0;
+    for (int k = 0; k < 16; ++k) bits |= unsigned(x[k] != T(0)) << k;
+    return bits;
+}
+template <class T> unsigned above(const T* x, const T* bound) {
+    unsigned bits = 0;
+    for (int k = 0; k < 16; ++k) bits |= unsigned(x[k] > bound[k]) << k;
+    return bits;
+}
+#ifdef __AVX512F__
+inline unsigned unequal(const float* x) { return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+inline unsigned above(const float* x, const float* b) {
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_loadu_ps(b), _CMP_GT_OQ);
+}
+#elif defined(__AVX2__)
+inline unsigned unequal(const float* x) {
+    const auto half = [](const float* y) {
+        return unsigned(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(y), _mm256_setzero_ps(), _CMP_NEQ_UQ)));
+    };
+    return half(x) | half(x + 8) << 8;
+}
+inline unsigned above(const float* x, const float* b) {
+    const auto half = [](const float* y, const float* c) {
+        return unsigned(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(y), _mm256_loadu_ps(c), _CMP_GT_OQ)));
+    };
+    return half(x, b) | half(x + 8, b + 8) << 8;
+}
+#endif
+
+// Positions at which ``holds`` (of sixteen: ``some``) are written to index[found:]; returns where the list ends.
+template <class Some, class Holds> I listed(I n, J* index, I found, Some some, Holds holds) {
+    I j = 0;
+    for (; j + 16 <= n; j += 16)
+        for (unsigned bits = some(j); bits; bits &= bits - 1) index[found++] = J(j + __builtin_ctz(bits));
+    for (; j < n; ++j)
+        if (holds(j)) index[found++] = J(j);
+    return found;
+}
+template <class T> I nonzero(const T* x, I n, J* index, I found) {
+    return listed(n, index, found, [=](I j) { return unequal(x + j); }, [=](I j) { return x[j] != T(0); });
 }
 
 #if PART == 1
@@ -68,7 +132,7 @@ void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, A
     }
     std::fill(out, out + n, T(0));
     if (value.empty())
-        gather(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
+        add_rows(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
     else
         for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
             const T* r0 = w_in_t(index.p[e]);
@@ -81,7 +145,7 @@ void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, A
 template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, I n, T* R back, T* R out) {
     if (lo == hi) return;
     std::fill(back, back + n, T(0));
-    gather(w_rec_t, index, lo, hi, n, back);
+    add_rows(w_rec_t, index, lo, hi, n, back);
     EACH(j, n) out[j] += back[j];
 }
 
@@ -92,22 +156,13 @@ template <class T> I events(const I* given) {
     auto value = g.array<T>();
     auto pointer = g.array<I>();
     I found = 0, other = 0;
-    const I eights = (x.b + 7) / 8;
-    std::vector<unsigned char> flags(size_t(8 * eights), 0);
     pointer.p[0] = 0;
     EACH(r, x.a) {
-        const T* R row = x(r);
-        unsigned char* R flag = flags.data();
-        EACH(k, x.b) flag[k] = row[k] != 0;
-        EACH(k, eights) {
-            uint64_t left;
-            std::memcpy(&left, flag + 8 * k, sizeof left);
-            for (; left != 0; left &= left - 1) {
-                const uint64_t lowest = left & (~left + 1);
-                const I q = 8 * k + I((lowest * 0x0001020304050607u) >> 56);
-                index.p[found] = J(q), value.p[found++] = row[q];
-                other += row[q] != T(1);
-            }
+        const T* row = x(r);
+        const I end = nonzero(row, x.b, index.p, found);
+        for (; found < end; ++found) {
+            value.p[found] = row[index.p[found]];
+            other += value.p[found] != T(1);
         }
         pointer.p[r + 1] = found;
     }
@@ -179,8 +234,7 @@ template <class T> I advance(const I* given) {
     const I samples = g.v.a, n = g.v.b;
     const bool spiking = g.flags & SPIKING, has_current = g.flags & CURRENT, to_zero = g.flags & RESET_ZERO,
                recurrent = g.flags & RECURRENT, delayed = g.flags & DELAYED;
-    const T v_th = g.constants.p[0];
-    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2);
+    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2), *R v_th = g.coefficients(3);
     T *cur = g.scratch(0), *back = g.scratch(1);
     I* sp = g.spike_pointer.p;
     J* si = g.spike_index.p;
@@ -196,17 +250,17 @@ template <class T> I advance(const I* given) {
             } else if (g.known)
                 found = sp[row + 1];
             else {
-                if (g.silent)
-                    EACH(j, n) {
-                        si[found] = J(j);
-                        found += (vs[j] > v_th) & (waits[j] <= 0);
-                        waits[j] = std::max(waits[j] - T(1), T(0));
+                const I before = found;
+                found = listed(n, si, found, [=](I j) { return above(vs + j, v_th + j); }, [=](I j) { return vs[j] > v_th[j]; });
+                if (g.silent) {
+                    const I end = found;
+                    found = before;
+                    for (I e = before; e < end; ++e) {
+                        si[found] = si[e];
+                        found += waits[si[e]] <= 0;
                     }
-                else
-                    EACH(j, n) {
-                        si[found] = J(j);
-                        found += vs[j] > v_th;
-                    }
+                    EACH(j, n) waits[j] = std::max(waits[j] - T(1), T(0));
+                }
                 sp[row + 1] = found;
                 if (!g.output.empty()) {
                     T* R o = g.output(s, t);
@@ -238,7 +292,7 @@ template <class T> I advance(const I* given) {
             if (spiking)
                 for (I e = sp[row]; e < found; ++e) {
                     const J k = si[e];
-                    vs[k] = to_zero ? vs[k] * T(0) : vs[k] - v_th;
+                    vs[k] = to_zero ? vs[k] * T(0) : vs[k] - v_th[k];
                     if (g.silent) waits[k] = T(g.silent);
                 }
         }
@@ -264,12 +318,7 @@ template <class T> void send(Advance<T>& g, I s, I t, const T* R x, I n, T* R z)
             left[j] = std::max(left[j] - T(1), T(0)) + T(g.silent) * z[j];
         }
     }
-    I found = sp[row];
-    EACH(j, n) {
-        si[found] = J(j);
-        found += z[j] != 0;
-    }
-    sp[row + 1] = found;
+    sp[row + 1] = nonzero(z, n, si, sp[row]);
     keep(g.output, s, t, z, n);
 }
 
@@ -345,23 +394,18 @@ template <class T> I advance_adlif(const I* given) {
 
 #else  // PART 2
 
-// out[k] = rows[k] . vector for the chosen k; lanes of 32 bytes, written out because compilers leave four sums at once scalar.
+// out[k] = rows[k] . vector for the chosen k; lanes written out because compilers leave four sums at once scalar.
 template <class T> void dots(const T* R rows, const J* R chosen, I count, const T* R vector, I n, T* R out) {
-    typedef T V __attribute__((vector_size(32)));
-    const I lanes = 32 / sizeof(T), whole = n / lanes * lanes;
+    typedef typename Lanes<T>::V V;
+    const I lanes = Lanes<T>::count, whole = n / lanes * lanes;
     I e = 0;
     for (; e + 4 <= count; e += 4) {
         const T* r[4];
         V sum[4] = {};
         for (int q = 0; q < 4; ++q) r[q] = rows + chosen[e + q] * n;
         for (I j = 0; j < whole; j += lanes) {
-            V y;
-            std::memcpy(&y, vector + j, 32);
-            for (int q = 0; q < 4; ++q) {
-                V x;
-                std::memcpy(&x, r[q] + j, 32);
-                sum[q] += x * y;
-            }
+            const V y = Lanes<T>::load(vector + j);
+            for (int q = 0; q < 4; ++q) sum[q] += Lanes<T>::load(r[q] + j) * y;
         }
         for (int q = 0; q < 4; ++q) {
             T total = 0;
@@ -407,6 +451,32 @@ template <class T> void product(const T* R delta, I samples, I n, const T* R row
     }
 }
 
+// The row d is added to each row that index[lo:hi] names; rows are ``stride`` apart.
+template <class T> void add_to_rows(const T* d, I n, const J* index, I lo, I hi, T* rows, I stride) {
+    typedef Lanes<T> L;
+    I j = 0;
+    for (; j + 4 * L::count <= n; j += 4 * L::count) {
+        typename L::V a[4];
+        for (int q = 0; q < 4; ++q) a[q] = L::load(d + j + q * L::count);
+        for (I e = lo; e < hi; ++e) {
+            T* r = rows + index[e] * stride + j;
+            for (int q = 0; q < 4; ++q) L::store(r + q * L::count, L::load(r + q * L::count) + a[q]);
+        }
+    }
+    for (; j + L::count <= n; j += L::count) {
+        const auto a = L::load(d + j);
+        for (I e = lo; e < hi; ++e) {
+            T* r = rows + index[e] * stride + j;
+            L::store(r, L::load(r) + a);
+        }
+    }
+    if (j < n)
+        for (I e = lo; e < hi; ++e) {
+            T* r = rows + index[e] * stride;
+            for (I k = j; k < n; ++k) r[k] += d[k];
+        }
+}
+
 template <class T> I weight_gradient(const I* given) {
     Given g = {given};
     auto delta = g.array<T>();
@@ -418,16 +488,15 @@ template <class T> I weight_gradient(const I* given) {
     const I width = hi - lo;
     EACH(s, delta.a) for (I t = delayed ? 1 : 0; t < delta.b; ++t) {
         const I row = s * delta.b + t - (delayed ? 1 : 0);
-        const T* R d = delta(s, t) + lo;
-        for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
-            T* R o = grad_t(index.p[e]) + lo;
-            if (value.empty())
-                EACH(j, width) o[j] += d[j];
-            else {
+        const T* d = delta(s, t) + lo;
+        if (value.empty())
+            add_to_rows(d, width, index.p, pointer.p[row], pointer.p[row + 1], grad_t(0) + lo, grad_t.b);
+        else
+            for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
+                T* R o = grad_t(index.p[e]) + lo;
                 const T y = value.p[e];
                 EACH(j, width) o[j] += y * d[j];
             }
-        }
     }
     return 0;
 }
@@ -464,13 +533,8 @@ template <class T> struct Retreat {
     // out = V^T delta of one sample, where psi is not zero.
     void send_back(I s, I t, const T* d, T* out) const {
         const T* R h = psi(s, t);
-        J* R c = chosen.p;
-        I count = 0;
-        EACH(j, grad_v.b) {
-            c[count] = J(j);
-            count += h[j] != 0;
-        }
-        dots(w_rec_t.p, c, count, d, grad_v.b, out);
+        const I count = nonzero(h, grad_v.b, chosen.p, 0);
+        dots(w_rec_t.p, chosen.p, count, d, grad_v.b, out);
     }
     void add(Array<T> from, I s, I t, T* R out) const {
         if (from.empty()) return;
@@ -523,8 +587,7 @@ template <class T> I retreat(const I* given) {
     const bool has_current = g.flags & CURRENT, to_zero = g.flags & RESET_ZERO, attached = g.flags & RESET_ATTACHED,
                delayed = g.flags & DELAYED;
     if (!(g.flags & SPIKING)) return retreat_integrator(g), 0;
-    const T v_th = g.constants.p[0];
-    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2);
+    const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2), *R v_th = g.coefficients(3);
     T *later = g.scratch(0), *back = g.scratch(1), *kept = g.scratch(2);
     for (I t = steps - 1; t >= 0; --t) {
         EACH(s, samples) {
@@ -543,7 +606,7 @@ template <class T> I retreat(const I* given) {
                     const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
                     EACH(j, n) extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j]);
                 } else
-                    EACH(j, n) extra[j] = gv[j] * v_th;
+                    EACH(j, n) extra[j] = gv[j] * v_th[j];
             }
             if (to_zero)
                 for (I e = g.spike_pointer.p[row]; e < g.spike_pointer.p[row + 1]; ++e) gv[g.spike_index.p[e]] *= T(0);

@@ -51,11 +51,11 @@ class Code(Protocol):
         """The surrogate's h as a loop ``(v, v_th, parameters, out)`` and its parameters, or None where it has none."""
 
 
-_CHUNK_ELEMENTS = 2**17
+_CHUNK_ELEMENTS = 3 * 2**16
 """S T N of a chunk: its potentials stay in the cache of one core."""
-_CHUNKS, _CHUNK_AT_LEAST = 8, 2**15
+_CHUNKS, _CHUNK_AT_LEAST = 8, 2**17
 """Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
-number: a task for another thread costs as much as 10,000 elements."""
+number by much: what Python does for a chunk takes as long as 15,000 elements."""
 
 
 _STORED_BYTES = 2**24
@@ -164,7 +164,7 @@ def run(
     elif events is not None:
         sparse = events.density < _break_even(w_in.shape[-2], looking_ns=0.0)
     else:
-        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.2)
+        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.3)
     arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
     needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
@@ -231,9 +231,9 @@ def _density(code: Code, x: Tensor) -> float:
 def _break_even(features: int, looking_ns: float) -> float:
     """The density below which events are cheaper than a matrix product, forward and backward, for N neurons.
 
-    Measured per element of x: a product costs about N / 35 ns, looking for events 0.2 ns, an event 10 + N / 8 ns.
+    Measured per element of x: a product costs 0.4 + N / 24 ns, looking for events 0.3 ns, an event 3 + N / 8 ns.
     """
-    return (features / 35.0 - looking_ns) / (10.0 + features / 8.0)
+    return (0.4 + features / 24.0 - looking_ns) / (3.0 + features / 8.0)
 
 
 def _name(tensor: Tensor) -> str:
@@ -280,8 +280,8 @@ class _Numbers:
             | READ_MAX * (call.reduction == "max")
         )
         row = max(1, steps * features)
-        parts = max(-(-batch * self.members // _CHUNKS), _CHUNK_AT_LEAST // row)
-        size = max(1, min(_CHUNK_ELEMENTS // row, parts))
+        chunks = min(_CHUNKS, max(1, batch * self.members * row // _CHUNK_AT_LEAST))
+        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch * self.members // chunks)))
         self.chunks = [
             (k, lo, min(lo + size, batch)) for k in range(self.members) for lo in range(0, batch, size)
         ]  # fmt: skip
@@ -604,7 +604,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             ctx.sent[j].pointer, ctx.sent[j].index, none2 if w_back is None else w_back[k],
             none2 if w_back_t is None else w_back_t[k], numbers.coefficients[k], numbers.constants[k],
             grad_v[k, lo:hi], grad_second[k, lo:hi], _part(grad_z, chunk, none2), delta, _part(sums, chunk, none3),
-            np.zeros((3, hi - lo, features), real), np.empty(features + 1, np.int32), steps, numbers.flags,
+            np.zeros((3, hi - lo, features), real), np.empty(features + 3, np.int32), steps, numbers.flags,
         )  # fmt: skip
         if grad_bias is not None:
             grad_bias[k, lo:hi] = delta.sum(axis=1)

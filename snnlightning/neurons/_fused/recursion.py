@@ -60,7 +60,12 @@ class Recursion:
 
         def rows(given: Mapping[str, Any]) -> tuple[Any, ...]:
             decay_mem = given["decay_mem"] if leaky else 1.0
-            return given["decay_syn"] if current else 0.0, decay_mem, 1.0 - decay_mem if scaled else 1.0
+            return (
+                given["decay_syn"] if current else 0.0,
+                decay_mem,
+                1.0 - decay_mem if scaled else 1.0,
+                given.get("v_th", v_th),
+            )
 
         def shares(sums: Sequence[Any]) -> dict[str, Any]:
             return {"decay_syn": sums[0], "decay_mem": sums[1] - sums[2] if scaled else sums[1]}

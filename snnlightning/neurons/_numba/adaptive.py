@@ -19,6 +19,7 @@ from .._fused.recursion import (
 )
 from .compiling import helper, kernel
 from .kernels import ADVANCE, RETREAT, arrive, come_back, mostly, product, send_back
+from .vectors import nonzero
 
 __all__ = ["advance_adlif", "advance_alif", "retreat_adlif", "retreat_alif"]
 
@@ -39,10 +40,7 @@ def _send(
         for j in range(x.shape[0]):
             z[j] = z[j] if left[j] <= 0 else real(0)
             left[j] = max(left[j] - real(1), real(0)) + real(silent) * z[j]
-    for j in range(x.shape[0]):
-        spike_index[found] = j
-        found += z[j] != 0
-    spike_pointer[row + 1] = found
+    spike_pointer[row + 1] = nonzero(z, spike_index, found)
     for j in range(o.shape[0]):
         o[j] = z[j]
 

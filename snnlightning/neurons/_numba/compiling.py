@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import require
+from . import vectors
 
 __all__ = ["Kernel", "helper", "in_use", "kernel"]
 
@@ -85,7 +86,10 @@ def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
         found = dict(function.__globals__)
         for name in sorted(set(function.__code__.co_names) & found.keys()):
             value = found[name]
-            if getattr(value, "helper", False):
+            if hasattr(value, "build"):
+                found[name] = vectors.intrinsic(value)
+                codes.append(_vectors())
+            elif getattr(value, "helper", False):
                 found[name] = _helper(value, dtype, wanted.fast, with_helpers(value), fastmath)
                 code = value.__code__
                 codes.append(code.co_code + repr((code.co_consts, code.co_names)).encode())
@@ -119,6 +123,12 @@ def _fill(dispatcher: Any, signature: str, folder: Path | None) -> None:
         _say(
             f"compiling the Numba kernels takes a few seconds, once; {kept}. snnlightning.scan.warmup() does it ahead."
         )
+
+
+@functools.cache
+def _vectors() -> bytes:
+    """The source of what is written in vectors."""
+    return inspect.getsource(vectors).encode()
 
 
 @functools.cache

@@ -18,12 +18,11 @@ and the same operations in the same order as the reference, so that float32 roun
 
 from typing import Any
 
-import numpy as np
-
 from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
+from .vectors import above, add_rows, add_to_rows, dots, nonzero, rowwise
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "dots", "events", "mostly", "product", "rest",
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "product", "ready", "rest",
            "retreat", "send_back", "silence", "weight_gradient"]  # fmt: skip
 
 Array = Any
@@ -45,59 +44,64 @@ def count_some(x: Array, stride: int) -> int:
 def events(x: Array, index: Array, value: Array, pointer: Array) -> int:
     """Elements of x [rows, K] that are not zero, row by row; returns how many of them are not one.
 
-    A row becomes bytes of 0 and 1 first, by vector instructions; eight of them are read as one number, and its lowest one is
-    isolated, and found with a product, as long as there is one.
-
     Args:
         x: a chunk.
         index: room for as many as there are.
         value: room for as many values.
         pointer: [rows + 1].
     """
-    rows, columns = x.shape
-    flags = np.zeros((columns + 7) // 8 * 8, np.uint8)
-    eights = flags.view(np.int64)
     found, other = 0, 0
     pointer[0] = 0
-    for r in range(rows):
+    for r in range(x.shape[0]):
         row = x[r]
-        for k in range(columns):
-            flags[k] = row[k] != 0
-        for k in range(len(eights)):
-            left = eights[k]
-            while left != 0:
-                lowest = left & -left
-                left ^= lowest
-                q = 8 * k + ((lowest * 0x0001020304050607) >> 56)
-                y = row[q]
-                index[found], value[found] = q, y
-                found += 1
-                other += y != 1
+        end = nonzero(row, index, found)
+        for e in range(found, end):
+            y = row[index[e]]
+            value[e] = y
+            other += y != 1
+        found = end
         pointer[r + 1] = found
     return other
 
 
-@helper
-def _gather(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
-    """out += the rows that ``index[lo:hi]`` names, in that order."""
-    n = out.shape[0]
-    e = lo
-    while e + 8 <= hi:
-        r0, r1, r2, r3 = rows[index[e]], rows[index[e + 1]], rows[index[e + 2]], rows[index[e + 3]]
-        r4, r5, r6, r7 = rows[index[e + 4]], rows[index[e + 5]], rows[index[e + 6]], rows[index[e + 7]]
-        for j in range(n):
-            out[j] = (((((((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]) + r4[j]) + r5[j]) + r6[j]) + r7[j]
-        e += 8
-    while e + 4 <= hi:
-        r0, r1, r2, r3 = rows[index[e]], rows[index[e + 1]], rows[index[e + 2]], rows[index[e + 3]]
-        for j in range(n):
-            out[j] = (((out[j] + r0[j]) + r1[j]) + r2[j]) + r3[j]
-        e += 4
-    while e < hi:
-        r0 = rows[index[e]]
-        for j in range(n):
-            out[j] = out[j] + r0[j]
-        e += 1
+@rowwise()
+def _copied(x: Any) -> Any:
+    return x
+
+
+@rowwise()
+def _sum(x: Any, y: Any) -> Any:
+    return x + y
+
+
+@rowwise()
+def _difference(x: Any, y: Any) -> Any:
+    return x - y
+
+
+@rowwise()
+def _product(x: Any, y: Any) -> Any:
+    return x * y
+
+
+@rowwise()
+def _mixed(a: Any, x: Any, b: Any, y: Any) -> Any:
+    return a * x + b * y
+
+
+@rowwise()
+def _relaxed(a: Any, x: Any, y: Any) -> Any:
+    return a * x + y
+
+
+@rowwise()
+def _earlier(a: Any, x: Any, b: Any, c: Any, h: Any) -> Any:
+    return a * x + (b + c) * h
+
+
+@rowwise()
+def _accumulated(total: Any, x: Any, y: Any) -> Any:
+    return total + x * y
 
 
 @helper
@@ -114,21 +118,16 @@ def arrive(
     s: int, t: int, row: int, pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, out: Array
 ) -> None:  # fmt: skip
     """out = W in + bias at step t of sample s: copied when the product is ready, otherwise gathered."""
-    n = out.shape[0]
     if drive.size > 0:
-        d = drive[s, t]
-        for j in range(n):
-            out[j] = d[j]
+        _copied(out, drive[s, t])
         return
-    for j in range(n):
-        out[j] = 0
+    _copied(out, real(0))
     if value.size == 0:
-        _gather(w_in_t, index, pointer[row], pointer[row + 1], out)
+        add_rows(w_in_t, index, pointer[row], pointer[row + 1], out)
     else:
         _gather_values(w_in_t, index, value, pointer[row], pointer[row + 1], out)
     if bias.size > 0:
-        for j in range(n):
-            out[j] += bias[j]
+        _sum(out, out, bias)
 
 
 @helper
@@ -136,11 +135,19 @@ def come_back(w_rec_t: Array, index: Array, lo: int, hi: int, back: Array, out: 
     """out += V S, summed by itself first, as the reference does; ``back`` is to work in."""
     if lo == hi:
         return
-    for j in range(back.shape[0]):
-        back[j] = 0
-    _gather(w_rec_t, index, lo, hi, back)
-    for j in range(back.shape[0]):
-        out[j] += back[j]
+    _copied(back, real(0))
+    add_rows(w_rec_t, index, lo, hi, back)
+    _sum(out, out, back)
+
+
+@helper
+def ready(index: Array, lo: int, hi: int, left: Array) -> int:
+    """Keep those of ``index[lo:hi]`` that are not in their refractory period; returns where the list ends now."""
+    kept = lo
+    for e in range(lo, hi):
+        index[kept] = index[e]
+        kept += left[index[e]] <= 0
+    return kept
 
 
 @helper
@@ -188,8 +195,8 @@ def advance(
         bias: [N], or empty.
         w_in_t, w_rec_t: weights by presynaptic neuron, [K, N] and [N, N].
         first: [S, N], what arrives through w_rec at the first step when ``delayed``.
-        coefficients: [3, N]: a, b and g.
-        constants: v_th.
+        coefficients: [4, N]: a, b, g and v_th.
+        constants: not used here.
         v, second, left: [S, N], the state: potential, i, and steps of the refractory period; overwritten with the last one.
         spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
         output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
@@ -198,11 +205,10 @@ def advance(
         scratch: [2, N], to work in.
         silent: R, steps of the refractory period.
     """
-    samples, n = v.shape
+    samples = v.shape[0]
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     recurrent, delayed = flags & RECURRENT, flags & DELAYED
-    v_th = constants[0]
-    decay_syn, decay_mem, gain = coefficients[0], coefficients[1], coefficients[2]
+    decay_syn, decay_mem, gain, v_th = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     cur, back = scratch[0], scratch[1]
     found = 0
     for s in range(samples):
@@ -211,66 +217,48 @@ def advance(
         for t in range(steps):
             row = s * steps + t
             if potentials.size > 0:
-                p = potentials[s, t]
-                for j in range(n):
-                    p[j] = vs[j]
+                _copied(potentials[s, t], vs)
             if not spiking:
                 if output.size > 0:
-                    o = output[s, t]
-                    for j in range(n):
-                        o[j] = vs[j]
+                    _copied(output[s, t], vs)
                 if arguments.size > 0:
                     _read(vs, t, arguments[s, 0], arguments[s, 1], flags)
             elif known:
                 found = spike_pointer[row + 1]
             else:
+                found = above(vs, v_th, spike_index, found)
                 if silent:
-                    for j in range(n):
-                        spike_index[found] = j
-                        found += (vs[j] > v_th) & (waits[j] <= 0)
-                else:
-                    for j in range(n):
-                        spike_index[found] = j
-                        found += vs[j] > v_th
+                    found = ready(spike_index, spike_pointer[row], found, waits)
                 spike_pointer[row + 1] = found
                 if output.size > 0:
                     o = output[s, t]
-                    for j in range(n):
-                        o[j] = real(0)
+                    _copied(o, real(0))
                     for e in range(spike_pointer[row], found):
                         o[spike_index[e]] = real(1)
                 rest(waits, silent)
             arrive(s, t, row, pointer, index, value, drive, bias, w_in_t, cur)
             if recurrent:
                 if delayed and t == 0:
-                    f = first[s]
-                    for j in range(n):
-                        cur[j] += f[j]
+                    _sum(cur, cur, first[s])
                 else:
                     sender = row - 1 if delayed else row
                     come_back(w_rec_t, spike_index, spike_pointer[sender], spike_pointer[sender + 1], back, cur)
             if has_current:
                 if currents.size > 0:
-                    x = currents[s, t]
-                    for j in range(n):
-                        x[j] = cs[j]
-                for j in range(n):
-                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j]
-                    cs[j] = decay_syn[j] * cs[j] + cur[j]
+                    _copied(currents[s, t], cs)
+                _mixed(vs, decay_mem, vs, gain, cs)
+                _relaxed(cs, decay_syn, cs, cur)
             else:
                 if currents.size > 0:
-                    x = currents[s, t]
-                    for j in range(n):
-                        x[j] = cur[j]
-                for j in range(n):
-                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cur[j]
+                    _copied(currents[s, t], cur)
+                _mixed(vs, decay_mem, vs, gain, cur)
             if spiking:
                 for e in range(spike_pointer[row], found):
                     k = spike_index[e]
                     if to_zero:
                         vs[k] = vs[k] * real(0)
                     else:
-                        vs[k] = vs[k] - v_th
+                        vs[k] = vs[k] - v_th[k]
                     if silent:
                         waits[k] = silent
 
@@ -290,36 +278,6 @@ def silence(psi: Array, spike_pointer: Array, spike_index: Array, left: Array, s
             for e in range(spike_pointer[row], spike_pointer[row + 1]):
                 for u in range(t + 1, min(t + 1 + silent, steps)):
                     psi[s, u, spike_index[e]] = 0
-
-
-@helper
-def dots(rows: Array, chosen: Array, count: int, vector: Array, out: Array) -> None:
-    """out[k] = rows[k] . vector for the chosen k."""
-    n = vector.shape[0]
-    e = 0
-    while e + 4 <= count:
-        k0, k1, k2, k3 = chosen[e], chosen[e + 1], chosen[e + 2], chosen[e + 3]
-        r0, r1, r2, r3 = rows[k0], rows[k1], rows[k2], rows[k3]
-        s0, s1, s2, s3 = real(0), real(0), real(0), real(0)
-        for j in range(n):
-            y = vector[j]
-            s0 += r0[j] * y
-            s1 += r1[j] * y
-            s2 += r2[j] * y
-            s3 += r3[j] * y
-        out[k0] = s0
-        out[k1] = s1
-        out[k2] = s2
-        out[k3] = s3
-        e += 4
-    while e < count:
-        k0 = chosen[e]
-        r0 = rows[k0]
-        s0 = real(0)
-        for j in range(n):
-            s0 += r0[j] * vector[j]
-        out[k0] = s0
-        e += 1
 
 
 @helper
@@ -379,11 +337,11 @@ def mostly(psi: Array) -> bool:
 @helper
 def send_back(delta: Array, h: Array, w_rec_t: Array, chosen: Array, out: Array) -> None:
     """out = V^T delta of one sample, where h is not zero."""
-    count = 0
-    for j in range(h.shape[0]):
-        chosen[count] = j
-        count += h[j] != 0
-    dots(w_rec_t, chosen, count, delta, out)
+    count = nonzero(h, chosen, 0)
+    if count > 0:
+        for k in range(count, count + 3):  # the last one again, so that four at a time come out even
+            chosen[k] = chosen[count - 1]
+        dots(w_rec_t, chosen, (count + 3) // 4 * 4, delta, out)
 
 
 @kernel(RETREAT, fast=True)
@@ -410,16 +368,15 @@ def retreat(
         grad_v, grad_second: [S, N], the gradient of the last v and i; overwritten with that of the first.
         grad_z: [S, N]: of the last state's spikes when ``delayed``.
         delta: [S, T, N], dL/dcur; written.
-        grad_coefficients: [S, 3, N]: of a, b and g, summed over time; empty when not wanted.
-        scratch, chosen: [3, S, N] of zeros and [N + 1], to work in.
+        grad_coefficients: [S, 4, N]: of a, b, g and v_th, summed over time; empty when not wanted.
+        scratch, chosen: [3, S, N] of zeros and [N + 3], to work in.
     """
-    samples, n = grad_v.shape
+    samples = grad_v.shape[0]
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     attached, delayed = flags & RESET_ATTACHED, flags & DELAYED
     recurrent = w_rec_t.size > 0
     wants_decays = grad_coefficients.size > 0
-    v_th = constants[0]
-    decay_syn, decay_mem, gain = coefficients[0], coefficients[1], coefficients[2]
+    decay_syn, decay_mem, gain, v_th = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
     if not spiking:
         _retreat_integrator(psi, grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v,
                             grad_second, delta, grad_coefficients, steps, has_current)  # fmt: skip
@@ -433,33 +390,27 @@ def retreat(
             gv, b, d, after = grad_v[s], back[s], delta[s, t], later[s]
             # What comes to S[n] beside the recurrent part, and dL/dcur; then grad_v holds dL/du.
             if many or delayed or not recurrent:
-                for j in range(n):
-                    b[j] = 0
-            if delayed:
-                for j in range(n):
-                    after[j] = delta[s, t + 1, j] if t + 1 < steps else real(0)
+                _copied(b, real(0))
+            if delayed and t + 1 < steps:
+                _copied(after, delta[s, t + 1])
+            elif delayed:
+                _copied(after, real(0))
             if attached:
                 extra = kept[s]
                 if to_zero:
-                    x, p = currents[s, t], potentials[s, t]
-                    for j in range(n):
-                        extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j])
+                    _mixed(extra, decay_mem, potentials[s, t], gain, currents[s, t])
+                    _product(extra, extra, gv)
                 else:
-                    for j in range(n):
-                        extra[j] = gv[j] * v_th
+                    _product(extra, gv, v_th)
             if to_zero:
                 for e in range(spike_pointer[row], spike_pointer[row + 1]):
                     gv[spike_index[e]] *= real(0)
             if has_current:
-                gi = grad_second[s]
-                for j in range(n):
-                    d[j] = gi[j]
+                _copied(d, grad_second[s])
             else:
-                for j in range(n):
-                    d[j] = gain[j] * gv[j]
+                _product(d, gain, gv)
             if many and not delayed:
-                for j in range(n):
-                    after[j] = d[j]
+                _copied(after, d)
         if many:
             product(later, w_rec, back)
         for s in range(samples):
@@ -467,36 +418,24 @@ def retreat(
             if recurrent and not many:
                 send_back(later[s] if delayed else d, h, w_rec_t, chosen, b)
             if delayed and t == steps - 1:
-                for j in range(n):
-                    b[j] += grad_z[s, j]
+                _sum(b, b, grad_z[s])
             if attached:
-                extra = kept[s]
-                for j in range(n):
-                    b[j] -= extra[j]
+                _difference(b, b, kept[s])
             if wants_decays:
                 a_sum, b_sum, g_sum = grad_coefficients[s, 0], grad_coefficients[s, 1], grad_coefficients[s, 2]
-                x, p = currents[s, t], potentials[s, t]
-                for j in range(n):
-                    b_sum[j] += gv[j] * p[j]
-                    g_sum[j] += gv[j] * x[j]
+                x = currents[s, t]
+                _accumulated(b_sum, b_sum, gv, potentials[s, t])
+                _accumulated(g_sum, g_sum, gv, x)
                 if has_current:
-                    for j in range(n):
-                        a_sum[j] += d[j] * x[j]
+                    _accumulated(a_sum, a_sum, d, x)
             if has_current:
-                gi = grad_second[s]
-                for j in range(n):
-                    gi[j] = decay_syn[j] * d[j] + gain[j] * gv[j]
+                _mixed(grad_second[s], decay_syn, d, gain, gv)
             if grad_output.size > 0:
-                g = grad_output[s, t]
-                for j in range(n):
-                    gv[j] = decay_mem[j] * gv[j] + (b[j] + g[j]) * h[j]
+                _earlier(gv, decay_mem, gv, b, grad_output[s, t], h)
             else:
-                for j in range(n):
-                    gv[j] = decay_mem[j] * gv[j] + b[j] * h[j]
+                _mixed(gv, decay_mem, gv, b, h)
             if grad_potentials.size > 0:
-                g = grad_potentials[s, t]
-                for j in range(n):
-                    gv[j] += g[j]
+                _sum(gv, gv, grad_potentials[s, t])
 
 
 @helper
@@ -516,34 +455,25 @@ def _retreat_integrator(
         for t in range(steps - 1, -1, -1):
             d = delta[s, t]
             if grad_decays.size > 0:
-                x, p = currents[s, t], potentials[s, t]
-                for j in range(n):
-                    grad_decays[s, 1, j] += gv[j] * p[j]
-                    grad_decays[s, 2, j] += gv[j] * x[j]
+                x, sums = currents[s, t], grad_decays[s]
+                _accumulated(sums[1], sums[1], gv, potentials[s, t])
+                _accumulated(sums[2], sums[2], gv, x)
                 if has_current:
-                    for j in range(n):
-                        grad_decays[s, 0, j] += gi[j] * x[j]
+                    _accumulated(sums[0], sums[0], gi, x)
             if has_current:
-                for j in range(n):
-                    d[j] = gi[j]
-                    gi[j] = decay_syn[j] * gi[j] + gain[j] * gv[j]
-                    gv[j] = decay_mem[j] * gv[j]
+                _copied(d, gi)
+                _mixed(gi, decay_syn, gi, gain, gv)
             else:
-                for j in range(n):
-                    d[j] = gain[j] * gv[j]
-                    gv[j] = decay_mem[j] * gv[j]
+                _product(d, gain, gv)
+            _product(gv, decay_mem, gv)
             if read_back.size > 0:
                 g, at = read_back[s, 0], read_back[s, 1]
                 for j in range(n):
                     gv[j] += g[j] if (at[j] < 0) | (at[j] == t) else real(0)
             if grad_output.size > 0:
-                g = grad_output[s, t]
-                for j in range(n):
-                    gv[j] += g[j]
+                _sum(gv, gv, grad_output[s, t])
             if grad_potentials.size > 0:
-                g = grad_potentials[s, t]
-                for j in range(n):
-                    gv[j] += g[j]
+                _sum(gv, gv, grad_potentials[s, t])
 
 
 @kernel("void(real[:,:,::1], int64[::1], int32[::1], real[::1], int64, int64, int64, real[:,::1])")
@@ -557,10 +487,7 @@ def weight_gradient(
             row = s * steps + t - (1 if delayed else 0)
             d = delta[s, t, lo:hi]
             if value.size == 0:
-                for e in range(pointer[row], pointer[row + 1]):
-                    g = grad_t[index[e], lo:hi]
-                    for j in range(hi - lo):
-                        g[j] += d[j]
+                add_to_rows(d, index, pointer[row], pointer[row + 1], grad_t, lo)
             else:
                 for e in range(pointer[row], pointer[row + 1]):
                     g, y = grad_t[index[e], lo:hi], value[e]

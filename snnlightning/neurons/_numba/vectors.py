@@ -1,0 +1,387 @@
+"""Loops over a row that LLVM's vectoriser does not make good code of, said in vectors.
+
+Each is a plain loop (the definition, which runs as Python) and beside it the same thing in LLVM's words, which Numba compiles in
+its place: sums stay in registers while many rows are added, and positions are read from a mask instead of one number at a
+time. The order of the operations is that of the plain loop, so results are the same bits. Vectors are wider than any
+processor's; LLVM cuts them as the machine wants, so nothing here asks for a kind of processor.
+"""
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["above", "add_rows", "add_to_rows", "dots", "in_vectors", "intrinsic", "nonzero", "rowwise"]
+
+Array = Any
+
+_ROW_BYTES = 256
+"""Of the widest vector: four registers of AVX-512, eight of AVX2."""
+_NEIGHBOURS = 16, 4, 1
+"""Numbers of a row that an expression is computed for at once; there may be ten rows in it."""
+_POSITIONS = 64
+"""Comparisons whose results are one mask."""
+
+
+def in_vectors(build: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: where a kernel calls this function, the compiler takes what ``build`` writes.
+
+    Args:
+        build: ``(words, arguments) -> value or None``; an array among the arguments comes as its address and shape.
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__dict__["build"] = build
+        return function
+
+    return mark
+
+
+@functools.cache
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """The function as Numba calls it."""
+    from numba.core import types
+    from numba.extending import intrinsic as declare
+
+    names = function.__dict__.get("names") or list(inspect.signature(function).parameters)
+    returns = types.int64 if function.__annotations__.get("return") is int else types.void
+
+    def typing(typingctx: Any, *given: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            flat: list[Any] = []
+            for kind, value in zip(signature.args, arguments, strict=True):
+                flat.extend(_address(context, builder, kind, value) if hasattr(kind, "ndim") else (value,))
+            found = builder.call(_outlined(context, builder.module, function, signature, flat), flat)
+            return found if returns is types.int64 else context.get_dummy_value()
+
+        return returns(*given), codegen
+
+    # Numba looks at the names of the arguments, so the function must have them.
+    scope: dict[str, Any] = {"typing": typing}
+    exec(
+        f"def {function.__name__}(typingctx, {', '.join(names)}):\n    return typing(typingctx, {', '.join(names)})",
+        scope,
+    )
+    return declare(scope[function.__name__])
+
+
+def _address(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any]:
+    """Of an array: where it is, and the length of its last axis."""
+    from numba.core import cgutils
+
+    array = context.make_array(kind)(context, builder, value)
+    return array.data, cgutils.unpack_tuple(builder, array.shape)[-1]
+
+
+def _outlined(context: Any, module: Any, function: Callable[..., Any], signature: Any, flat: list[Any]) -> Any:
+    """A function of the module that kernels call: compiled once, and what is around a call stays small."""
+    from llvmlite import ir
+    from numba.core import types
+
+    kinds = signature.args
+    name = ".".join([__name__, function.__name__, *map(str, kinds)])
+    if name in module.globals:
+        return module.globals[name]
+    whole = ir.IntType(64)
+    gives = whole if signature.return_type is types.int64 else ir.VoidType()
+    made = ir.Function(module, ir.FunctionType(gives, [value.type for value in flat]), name)
+    made.linkage = "internal"
+    for attribute in ("noinline", "nounwind"):
+        made.attributes.add(attribute)
+    words, rest = _Words(context, ir.IRBuilder(made.append_basic_block("entry"))), iter(made.args)
+    arguments = [_Row(words, context.get_data_type(k.dtype), next(rest), next(rest)) if hasattr(k, "ndim") else next(rest) for k in kinds]  # fmt: skip
+    found = function.__dict__["build"](words, *arguments)
+    if found is None:
+        words.builder.ret_void()
+    else:
+        words.builder.ret(found)
+    return made
+
+
+class _Number:
+    """A number of a row, or several neighbours at once, in an expression."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def _with(self, other: Any, operation: str, turned: bool = False) -> "_Number":
+        a, b = self.value, other.value if isinstance(other, _Number) else self._constant(other)
+        return _Number(self.builder, getattr(self.builder, operation)(*((b, a) if turned else (a, b))))
+
+    def _constant(self, number: float) -> Any:
+        from llvmlite import ir
+
+        kind = self.value.type
+        return ir.Constant(kind, [float(number)] * kind.count if hasattr(kind, "count") else float(number))
+
+    def __add__(self, other: Any) -> "_Number":
+        return self._with(other, "fadd")
+
+    def __sub__(self, other: Any) -> "_Number":
+        return self._with(other, "fsub")
+
+    def __rsub__(self, other: Any) -> "_Number":
+        return self._with(other, "fsub", turned=True)
+
+    def __mul__(self, other: Any) -> "_Number":
+        return self._with(other, "fmul")
+
+    def __truediv__(self, other: Any) -> "_Number":
+        return self._with(other, "fdiv")
+
+
+def rowwise(outs: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: ``function`` says one number of each result from one number of each row; kernels call it with whole rows.
+
+    The first ``outs`` arguments of a call are the rows that are written; they may be among those that are read. A number
+    among the arguments is the same for all.
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        def build(words: _Words, *arguments: Any) -> None:
+            b, targets = words.builder, arguments[:outs]
+            for width, start, stop in words.blocks(targets[0].length, _NEIGHBOURS):
+                with words.upto(start, stop, width) as (j, _):
+                    numbers = [
+                        _Number(b, a.load(j, width) if isinstance(a, _Row) else words.spread(a, width))
+                        for a in arguments[outs:]
+                    ]
+                    found = function(*numbers)
+                    for target, number in zip(targets, found if outs > 1 else (found,), strict=True):
+                        target.store(j, number.value)
+
+        @functools.wraps(function)
+        def plain(*arguments: Any) -> None:
+            found = function(*arguments[outs:])
+            for target, row in zip(arguments[:outs], found if outs > 1 else (found,), strict=True):
+                target[:] = row
+
+        del plain.__wrapped__
+        names = [f"out_{k}" for k in range(outs)] + list(inspect.signature(function).parameters)
+        plain.__dict__.update(build=build, names=names)
+        return plain
+
+    return mark
+
+
+class _Row:
+    """An array of one or two axes: address, length of a row, and type of an element."""
+
+    def __init__(self, words: "_Words", element: Any, address: Any, length: Any) -> None:
+        self.words, self.element, self.address, self.length = words, element, address, length
+        self.size = words.context.get_abi_sizeof(element)
+
+    def row(self, k: Any) -> "_Row":
+        """Row k of two axes."""
+        found = copy.copy(self)
+        b = self.words.builder
+        found.address = b.gep(self.address, [b.mul(b.sext(k, self.length.type), self.length)])
+        return found
+
+    def _at(self, k: Any, kind: Any) -> Any:
+        b = self.words.builder
+        return b.bitcast(b.gep(self.address, [k]), kind.as_pointer())
+
+    def load(self, k: Any, width: int = 1) -> Any:
+        return self.words.builder.load(self._at(k, self.words.vector(self.element, width)), align=self.size)
+
+    def store(self, k: Any, value: Any) -> None:
+        self.words.builder.store(value, self._at(k, value.type), align=self.size)
+
+
+class _Words:
+    """What ``build`` says things with."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    @staticmethod
+    def vector(element: Any, width: int) -> Any:
+        from llvmlite import ir
+
+        return element if width == 1 else ir.VectorType(element, width)
+
+    def number(self, value: int) -> Any:
+        from llvmlite import ir
+
+        return ir.Constant(ir.IntType(64), value)
+
+    def spread(self, value: Any, width: int) -> Any:
+        """The same number everywhere."""
+        from llvmlite import ir
+
+        if width == 1:
+            return value
+        kind, of_ints = ir.VectorType(value.type, width), ir.VectorType(ir.IntType(32), width)
+        one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(of_ints, [0] * width))
+
+    def upto(self, start: Any, stop: Any, step: int = 1) -> Any:
+        """``with``: a loop over start, start + step, ... while a whole step fits; ``.index``."""
+        from numba.core import cgutils
+
+        return cgutils.for_range_slice(self.builder, start, stop, self.number(step))
+
+    def blocks(self, length: Any, widths: tuple[int, ...]) -> Iterator[tuple[int, Any, Any]]:
+        """(width, start, stop) of the part of a row that vectors of this width cover, the widest first."""
+        b, start = self.builder, self.number(0)
+        for width in widths:
+            stop = length if width == 1 else b.and_(length, self.number(-width))
+            yield width, start, stop
+            start = stop
+
+    def variable(self, value: Any) -> Any:
+        from numba.core import cgutils
+
+        return cgutils.alloca_once_value(self.builder, value)
+
+
+def _widths(row: _Row) -> tuple[int, ...]:
+    return _ROW_BYTES // row.size, 16, 4, 1
+
+
+def _add_rows(words: _Words, rows: _Row, index: _Row, lo: Any, hi: Any, out: _Row) -> None:
+    b = words.builder
+    for width, start, stop in words.blocks(out.length, _widths(out)):
+        with words.upto(start, stop, width) as (j, _):
+            total = words.variable(out.load(j, width))
+            with words.upto(lo, hi) as (e, _):
+                b.store(b.fadd(b.load(total), rows.row(index.load(e)).load(j, width)), total)
+            out.store(j, b.load(total))
+
+
+@in_vectors(_add_rows)
+def add_rows(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
+    """out += the rows that ``index[lo:hi]`` names, in that order; a row is as long as ``out``."""
+    for e in range(lo, hi):
+        out += rows[index[e]]
+
+
+def _add_to_rows(words: _Words, row: _Row, index: _Row, lo: Any, hi: Any, rows: _Row, at: Any) -> None:
+    b = words.builder
+    for width, start, stop in words.blocks(row.length, _widths(row)):
+        with words.upto(start, stop, width) as (j, _):
+            given, to = row.load(j, width), b.add(j, at)
+            with words.upto(lo, hi) as (e, _):
+                target = rows.row(index.load(e))
+                target.store(to, b.fadd(target.load(to, width), given))
+
+
+@in_vectors(_add_to_rows)
+def add_to_rows(row: Array, index: Array, lo: int, hi: int, rows: Array, at: int) -> None:
+    """``row`` is added to each row that ``index[lo:hi]`` names, from column ``at`` on."""
+    for e in range(lo, hi):
+        rows[index[e], at : at + len(row)] += row
+
+
+_SUM: tuple[str, ...] = ("reassoc", "contract", "nsz")
+"""A sum of products may be reordered and fused; NaN and infinity keep their meaning."""
+_AT_ONCE, _LANES = 4, 16
+
+
+def _dots(words: _Words, rows: _Row, chosen: _Row, count: Any, row: _Row, out: _Row) -> None:
+    from llvmlite import ir
+
+    b = words.builder
+    lanes, one = words.vector(row.element, _LANES), row.element
+    suffix = f"v{_LANES}f{8 * row.size}"
+    name = f"llvm.vector.reduce.fadd.{suffix}"
+    add_up = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(one, [one, lanes]), name)
+    whole = b.and_(row.length, words.number(-_LANES))
+    with words.upto(words.number(0), count, _AT_ONCE) as (e, _):
+        which = [chosen.load(b.add(e, words.number(q))) for q in range(_AT_ONCE)]
+        given = [rows.row(k) for k in which]
+        sums = [words.variable(ir.Constant(lanes, [0.0] * _LANES)) for _ in which]
+        with words.upto(words.number(0), whole, _LANES) as (j, _):
+            y = row.load(j, _LANES)
+            for total, x in zip(sums, given, strict=True):
+                product = b.fmul(x.load(j, _LANES), y, flags=_SUM)
+                b.store(b.fadd(b.load(total), product, flags=_SUM), total)
+        ends = [words.variable(b.call(add_up, [ir.Constant(one, 0.0), b.load(total)], fastmath=_SUM)) for total in sums]
+        with words.upto(whole, row.length) as (j, _):
+            y = row.load(j)
+            for total, x in zip(ends, given, strict=True):
+                b.store(b.fadd(b.load(total), b.fmul(x.load(j), y, flags=_SUM), flags=_SUM), total)
+        for k, total in zip(which, ends, strict=True):
+            out.store(b.sext(k, row.length.type), b.load(total))
+
+
+@in_vectors(_dots)
+def dots(rows: Array, chosen: Array, count: int, row: Array, out: Array) -> None:
+    """out[k] = rows[k] . row for k in ``chosen[:count]``, the sum in any order; ``count`` is a multiple of four."""
+    for k in chosen[:count]:
+        out[k] = rows[k] @ row
+
+
+def _listed(words: _Words, length: Any, index: _Row, found: Any, holds: Callable[[Any, int], Any]) -> Any:
+    """Positions at which a comparison holds, from a mask of many."""
+    from llvmlite import ir
+
+    b, i64 = words.builder, ir.IntType(64)
+    count = words.variable(found)
+    first = b.module.declare_intrinsic("llvm.cttz", [i64], ir.FunctionType(i64, [i64, ir.IntType(1)]))
+
+    def take(at: Any) -> None:
+        k = b.load(count)
+        index.store(k, b.trunc(at, ir.IntType(32)))
+        b.store(b.add(k, words.number(1)), count)
+
+    for width, start, stop in words.blocks(length, (_POSITIONS, 16, 1)):
+        with words.upto(start, stop, width) as (j, _):
+            mask = holds(j, width)
+            if width == 1:
+                with b.if_then(mask):
+                    take(j)
+                continue
+            bits = b.bitcast(mask, ir.IntType(width))
+            left = words.variable(bits if width == 64 else b.zext(bits, i64))
+            head, body, end = (b.append_basic_block(name) for name in ("head", "body", "end"))
+            b.branch(head)
+            b.position_at_end(head)
+            now = b.load(left)
+            b.cbranch(b.icmp_unsigned("!=", now, words.number(0)), body, end)
+            b.position_at_end(body)
+            take(b.add(j, b.call(first, [now, ir.Constant(ir.IntType(1), 1)])))
+            b.store(b.and_(now, b.sub(now, words.number(1))), left)
+            b.branch(head)
+            b.position_at_end(end)
+    return b.load(count)
+
+
+def _above(words: _Words, row: _Row, bound: _Row, index: _Row, found: Any) -> Any:
+    def holds(j: Any, width: int) -> Any:
+        return words.builder.fcmp_ordered(">", row.load(j, width), bound.load(j, width))
+
+    return _listed(words, row.length, index, found, holds)
+
+
+@in_vectors(_above)
+def above(row: Array, bound: Array, index: Array, found: int) -> int:
+    """Positions with row > bound, number by number, are written to ``index[found:]``; returns where the list ends now."""
+    for j in range(len(row)):
+        if row[j] > bound[j]:
+            index[found] = j
+            found += 1
+    return found
+
+
+def _nonzero(words: _Words, row: _Row, index: _Row, found: Any) -> Any:
+    from llvmlite import ir
+
+    def holds(j: Any, width: int) -> Any:
+        x = row.load(j, width)
+        zero = ir.Constant(x.type, [0.0] * width if width > 1 else 0.0)
+        return words.builder.fcmp_unordered("!=", x, zero)
+
+    return _listed(words, row.length, index, found, holds)
+
+
+@in_vectors(_nonzero)
+def nonzero(row: Array, index: Array, found: int) -> int:
+    """Positions with row != 0 (what is not a number is not zero) are written to ``index[found:]``; returns the list's end."""
+    for j in range(len(row)):
+        if row[j] != 0:
+            index[found] = j
+            found += 1
+    return found
