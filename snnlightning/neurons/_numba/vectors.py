@@ -8,9 +8,12 @@ processor's; LLVM cuts them as the machine wants, so nothing here asks for a kin
 
 import copy
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from ...errors import require
 
 __all__ = ["above", "add_rows", "add_to_rows", "dots", "in_vectors", "intrinsic", "nonzero", "rowwise"]
 
@@ -39,10 +42,16 @@ def in_vectors(build: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
 
 
 @functools.cache
+def _part(name: str) -> Any:
+    """A module of Numba's, which is imported when a kernel is compiled."""
+    require("numba", "fast", "backend='numba'")
+    return importlib.import_module(f"numba.{name}")
+
+
+@functools.cache
 def intrinsic(function: Callable[..., Any]) -> Any:
     """The function as Numba calls it."""
-    from numba.core import types
-    from numba.extending import intrinsic as declare
+    types, declare = _part("core.types"), _part("extending").intrinsic
 
     names = function.__dict__.get("names") or list(inspect.signature(function).parameters)
     returns = types.int64 if function.__annotations__.get("return") is int else types.void
@@ -68,7 +77,7 @@ def intrinsic(function: Callable[..., Any]) -> Any:
 
 def _address(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any]:
     """Of an array: where it is, and the length of its last axis."""
-    from numba.core import cgutils
+    cgutils = _part("core.cgutils")
 
     array = context.make_array(kind)(context, builder, value)
     return array.data, cgutils.unpack_tuple(builder, array.shape)[-1]
@@ -77,7 +86,8 @@ def _address(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, An
 def _outlined(context: Any, module: Any, function: Callable[..., Any], signature: Any, flat: list[Any]) -> Any:
     """A function of the module that kernels call: compiled once, and what is around a call stays small."""
     from llvmlite import ir
-    from numba.core import types
+
+    types = _part("core.types")
 
     kinds = signature.args
     name = ".".join([__name__, function.__name__, *map(str, kinds)])
@@ -219,7 +229,7 @@ class _Words:
 
     def upto(self, start: Any, stop: Any, step: int = 1) -> Any:
         """``with``: a loop over start, start + step, ... while a whole step fits; ``.index``."""
-        from numba.core import cgutils
+        cgutils = _part("core.cgutils")
 
         return cgutils.for_range_slice(self.builder, start, stop, self.number(step))
 
@@ -232,7 +242,7 @@ class _Words:
             start = stop
 
     def variable(self, value: Any) -> Any:
-        from numba.core import cgutils
+        cgutils = _part("core.cgutils")
 
         return cgutils.alloca_once_value(self.builder, value)
 
