@@ -274,6 +274,11 @@ def build_regularizers(parameters: Mapping[str, Mapping[str, Any]]) -> list[Abst
         >>> build_regularizers({"lower_bound": {"strength": 100.0}, "upper_bound": {"strength": 0.0}})
         [LowerBound(strength=100.0, start_epoch=0.0, ramp_epochs=0.0, bound=0.001, power=2)]
     """
+    for name, arguments in parameters.items():
+        if not isinstance(arguments, Mapping):
+            raise ConfigurationError(
+                f"regularizers[{name!r}] is {arguments!r}; a mapping with its arguments, such as {{'strength': 1.0}}, is expected."
+            )
     built = [
         cast(AbstractRegularizer, build(named("regularizer", regularizers, name), arguments))
         for name, arguments in parameters.items()

@@ -687,6 +687,10 @@ def test_a_target_that_is_no_class_number_is_named(loss, target, message):
             "TotalCount has no parameter 'strenght'; did you mean 'strength'",
         ),
         ({"regularizers": {"total_count": {}}}, "TotalCount needs strength"),
+        (
+            {"regularizers": {"total_count": 1.0}},
+            r"regularizers\['total_count'\] is 1.0; a mapping with its arguments, such as",
+        ),
         ({"surrogate_width": 0.0}, "width is 0.0"),
     ],
 )
