@@ -75,7 +75,11 @@ def search(task: str, arm: str, seed: int, budget: int, epochs: int) -> dict[str
         "seconds": round(seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
         "curve": curve,
-        "front": [{"kind": point.kind, "validation": point.values, "test": look(point)} for point in front],
+        "front": [
+            {"kind": point.kind, "validation": _short(point.values), "test": _short(look(point))}
+            for point in front
+            if all(cost < limit for cost, limit in zip(config.costs(point.values), _corners(task)[0], strict=True))
+        ],
         "versions": versions(),
     }
 
@@ -124,9 +128,18 @@ class OnTest:
 
 def _volumes(task: str, val: list[list[float]], test: list[list[float]]) -> list[float]:
     """Hypervolume for both reference points, on validation and on test."""
+    return [hypervolume(costs, corner) for corner in _corners(task) for costs in (val, test)]
+
+
+def _corners(task: str) -> list[tuple[float, float]]:
+    """Both reference points, as costs."""
     references = TASKS[task]["references"]
-    corners = [(-references["accuracy"][k], math.log10(references["synops"][k])) for k in (0, 1)]
-    return [hypervolume(costs, corner) for corner in corners for costs in (val, test)]
+    return [(-references["accuracy"][k], math.log10(references["synops"][k])) for k in (0, 1)]
+
+
+def _short(values: dict[str, float]) -> dict[str, float]:
+    """In a line of results: no more digits than a thousand samples tell apart."""
+    return {"accuracy": round(values["accuracy"], 5), "synops": round(values["synops"], 2)}
 
 
 def main() -> int:

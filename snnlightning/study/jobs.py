@@ -37,6 +37,7 @@ class Job:
         edits: what is changed in the parent, first to last; see :mod:`snnlightning.study.edits`.
         keep_state: whether the training can be gone on with later, or inherited (``last.ckpt``).
         sweep: the arguments of the :class:`~snnlightning.study.sweep.Sweep` after the training; None: no sweep.
+        sweep_above: what the first objective's metric must be better than for the sweep to happen; None: anything.
     """
 
     order: int
@@ -48,6 +49,7 @@ class Job:
     edits: tuple[dict[str, Any], ...] = ()
     keep_state: bool = False
     sweep: dict[str, Any] | None = None
+    sweep_above: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -228,7 +228,7 @@ def run_trial(
     model.load_state_dict(recorder.weights)
     swept: list[Candidate] = []
     charged = 0.0
-    if job.sweep is not None:
+    if job.sweep is not None and _worth_a_sweep(job, ranking, recorder.best):
         swept, charged = sweep_network(
             model, trainer, Sweep(**job.sweep), ranking, recorder.best, energy, can_stop(config["model"])
         )
@@ -262,6 +262,11 @@ def better_by(
         return False
 
     return better
+
+
+def _worth_a_sweep(job: Job, ranking: Sequence[tuple[str, float]], best: Mapping[str, float]) -> bool:
+    metric, _ = ranking[0]
+    return job.sweep_above is None or better_by(ranking[:1])(best, {metric: job.sweep_above})
 
 
 def _steps(model: L.LightningModule, data: L.LightningDataModule) -> int:

@@ -13,8 +13,10 @@ from snnlightning.study import Study
 from snnlightning.study.archive import Archive, Entry
 from snnlightning.study.edits import draw_edits, edited
 from snnlightning.study.files import read_yaml
-from snnlightning.study.front import front_points
+from snnlightning.study.front import FrontPoint, front_points
 from snnlightning.study.jobs import Job
+from snnlightning.study.policies import inherit
+from snnlightning.study.rows import TrialRow
 from snnlightning.study.search_study import Record, SearchStudy
 from snnlightning.study.trial import run_trial
 
@@ -173,6 +175,17 @@ def test_the_state_of_a_training_is_kept_for_parents_only(searched: Study) -> No
 def test_children_start_from_swept_points_as_often_as_is_said(
     share: float, some: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    policy = {**INHERIT["policy"], "swept": share, "fresh": 0.0, "onward": 0.0}
+    study = Study(config(**{**INHERIT, "trials": 5, "policy": policy}), tmp_path / "study")
+    entries = entries_of(study, monkeypatch)
+    assert any(point.prune == SWEPT for row in study.rows() for point in row.swept), "something to choose from"
+    children = [entry.job.edits for entry in entries.values() if entry.kind == "inherited"]
+    assert children
+    assert any({"edit": "prune", "share": SWEPT} in edits for edits in children) is some
+
+
+def entries_of(study: Study, monkeypatch: pytest.MonkeyPatch) -> dict[int, Entry]:
+    """Run a study; its entries as they ended."""
     entries: dict[int, Entry] = {}
     original = Archive.update
 
@@ -181,13 +194,93 @@ def test_children_start_from_swept_points_as_often_as_is_said(
         original(self, entry)
 
     monkeypatch.setattr(Archive, "update", spy)
-    policy = {**INHERIT["policy"], "swept": share, "fresh": 0.0}
-    study = Study(config(**{**INHERIT, "trials": 5, "policy": policy}), tmp_path / "study")
     study.run(workers=0)
-    assert any(point.prune == SWEPT for row in study.rows() for point in row.swept), "something to choose from"
-    children = [entry.job.edits for entry in entries.values() if entry.kind == "inherited"]
-    assert children
-    assert any({"edit": "prune", "share": SWEPT} in edits for edits in children) is some
+    return entries
+
+
+def test_a_child_without_edits_brings_the_most_accurate_network_to_a_full_training_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {**INHERIT["policy"], "sweep": False, "fresh": 0.0, "onward": 1.0}
+    study = Study(config(**{**INHERIT, "policy": policy, "in_flight": 1, "trials": 4}), tmp_path / "study")
+    entries = entries_of(study, monkeypatch)
+    onward = [entry for entry in entries.values() if entry.kind == "inherited" and not entry.job.edits]
+    assert onward
+    assert len({entry.parent for entry in onward}) == len(onward), "nobody is trained on twice"
+    for entry in onward:
+        before = [row for row in study.rows()[: entry.number] if row.state == "complete"]
+        done = {other.parent for other in onward if other.number < entry.number}
+        ahead = [
+            point.row for point in front_points([replace(row, swept=()) for row in before], study.config.objectives)
+        ]
+        waiting = [row.number for row in ahead if row.number not in done and row.kind == "trained"]
+        assert entry.parent == waiting[0]
+        assert 1 + entry.job.until_epoch == 2, "its parent had one epoch, a full training has two"
+
+
+POINTS = [(0.30, 10.0), (0.90, 1000.0), *((0.60 + 0.001 * k, 100.0 + k) for k in range(20))]
+
+
+def front_of(points: list[tuple[float, float]]) -> list[FrontPoint]:
+    rows = [row_with(k, {"accuracy": accuracy, "synops": synops}) for k, (accuracy, synops) in enumerate(points)]
+    return front_points(rows, config(**INHERIT).objectives)
+
+
+def row_with(number: int, values: dict[str, float]) -> TrialRow:
+    return TrialRow(
+        number=number,
+        state="complete",
+        reason="",
+        seconds=0.0,
+        epochs=1,
+        seed=0,
+        kind="trained",
+        parent=None,
+        charged=1.0,
+        values=values,
+        params={},
+    )
+
+
+def test_parents_are_spread_along_the_front_however_crowded_a_part_of_it_is() -> None:
+    source, objectives = random.Random(0), config(**INHERIT).objectives
+    drawn = [inherit._along(front_of(POINTS), objectives, source).row.number for _ in range(600)]
+    alone = [drawn.count(number) / 600 for number in (0, 1)]
+    assert all(share > 0.2 for share in alone), "an even draw of points gives each of them one in 22"
+
+
+def test_parents_are_better_than_the_reference_point_as_soon_as_one_is() -> None:
+    strict = config(
+        **{**INHERIT, "objectives": [{"name": "accuracy", "reference": 0.5}, {"name": "synops"}]}
+    ).objectives
+    assert {point.row.number for point in inherit._that_count(front_of(POINTS), strict)} == set(range(1, 22))
+    beyond = front_of(POINTS[:1])
+    assert inherit._that_count(beyond, strict) == beyond
+
+
+def test_the_sampler_hears_how_far_a_network_is_beyond_the_reference_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[int, Record] = {}
+    original = SearchStudy.ask
+
+    def spy(self: SearchStudy, records: list[Record], *arguments: Any) -> Any:
+        told.update({record.number: record for record in records if record.result is not None})
+        return original(self, records, *arguments)
+
+    monkeypatch.setattr(SearchStudy, "ask", spy)
+    objectives = [{"name": "accuracy", "reference": 0.99}, {"name": "synops", "reference": 1e6}]
+    study = Study(config(**{**INHERIT, "objectives": objectives, "trials": 2, "in_flight": 1}), tmp_path / "study")
+    study.run(workers=0)
+    assert told
+    for number, record in told.items():
+        assert record.result is not None
+        missed = record.result.violations
+        assert missed["reference of accuracy"] == 0.99 - study.rows()[number].values["accuracy"]
+        assert missed["reference of synops"] < 0.0
+    assert all(row.state == "complete" for row in study.rows()), "they are feasible all the same"
+    assert not any(row.swept for row in study.rows()), "nothing to be won by a sweep"
+    assert all(row.charged == row.epochs for row in study.rows())
 
 
 def test_no_sampler_is_told_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +321,9 @@ def test_a_search_that_was_killed_and_taken_up_is_the_search_that_was_not(
     assert set(states(tmp_path / "study")) == {"COMPLETE"}
 
 
-@pytest.mark.parametrize("wrong", [{"short_epochs": 0}, {"start": 1.5}, {"fresh": -0.1}, {"edits": 0}, {"swept": 2.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"short_epochs": 0}, {"start": 1.5}, {"fresh": -0.1}, {"edits": 0}, {"swept": 2.0}, {"onward": 1.1}]
+)
 def test_an_inheritance_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="policy inherit"):
         config(policy={"name": "inherit", **wrong})
