@@ -18,6 +18,7 @@ from .synapses import INPUT, Synapses, whole
 __all__ = ["Counts", "CountsLike"]
 
 _MUST = ("by_connection", "macs", "neuron_updates", "spikes")
+_TABLES = ("by_connection", "spikes")
 _MAY = ("active_updates", "updates", "events", "messages", "macs_by_connection")
 _SLACK = 1 + 1e-9
 """Counts are per sample: sums of whole numbers, divided, and rounded once more when they are added."""
@@ -108,6 +109,8 @@ class Counts:
         Raises:
             ConfigurationError: counts of another network.
         """
+        whole("steps", steps)
+        _are_counts(measured, network)
         events, messages = (dict(getattr(measured, name, {})) for name in ("events", "messages"))
         # A whole number k is k messages to a chip; an analog value is one, and no event.
         sent = {name: max(events.get(name, 0.0), messages.get(name, 0.0)) for name in {**events, **messages}}
@@ -128,9 +131,12 @@ class Counts:
                 if name not in {m.name for m in network.synapses if m.source == INPUT}
             }
         updates = dict(getattr(measured, "updates", {}))
+        sizes = {layer.name: layer.neurons * layer.updated for layer in network.layers}
         for name, value in updates.items():
-            size = {layer.name: layer.neurons * layer.updated for layer in network.layers}.get(name)
-            if size is not None and not math.isclose(value, size * steps, rel_tol=1e-9):
+            size = sizes.get(name)
+            if size is None:
+                raise ConfigurationError(f"counts of another network: updates of {name!r}; layers: {', '.join(sizes)}.")
+            if not math.isclose(value, size * steps, rel_tol=1e-9):
                 raise ConfigurationError(
                     f"counts of another network: {value:g} updates of {name!r}; {size} neurons x {steps} steps make {size * steps}."
                 )
@@ -274,6 +280,21 @@ class Counts:
             network=self.network,
             macs_by_connection=macs,
         )
+
+
+def _are_counts(measured: object, network: object) -> None:
+    if missing := [name for name in _MUST if not hasattr(measured, name)]:
+        way_out = "Counts.from_dict takes a table" if isinstance(measured, Mapping) else "SynOps().compute() gives them"
+        raise ConfigurationError(
+            f"counts are a {type(measured).__name__} without {missing[0]}; what a metric computed is expected: {way_out}."
+        )
+    if not isinstance(network, Network):
+        raise ConfigurationError(
+            f"network is a {type(network).__name__}; the shape of the counted network is expected: Network.of(net(x))."
+        )
+    for table in (*_TABLES, *_MAY):
+        for name, value in dict(getattr(measured, table, {})).items():
+            _amount(f"{table} of {name!r}", value)
 
 
 def _belongs(counts: Counts, network: Network) -> None:

@@ -158,6 +158,10 @@ def estimate(
     Raises:
         ConfigurationError: an argument out of range, or a profile that needs the network's sizes and has none.
     """
+    if not isinstance(counts, Counts):
+        raise ConfigurationError(
+            f"counts are a {type(counts).__name__}; Counts are expected: Counts.of(SynOps().compute(), Network.of(net(x)), steps)."
+        )
     profile = profile if isinstance(profile, Profile) else load(profile)
     for name, value in (("dt_ms", dt_ms), ("latency_ms", latency_ms)):
         if value is not None and positive(name, value) == math.inf:

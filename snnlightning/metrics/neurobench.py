@@ -32,6 +32,7 @@ from torchmetrics import Metric
 from ..errors import ConfigurationError, unknown_name
 from ..typing import Connection, LayerRecord, NetworkOutput
 from ._calls import Calls, calls_of
+from ._records import records_of
 
 __all__ = ["NeuroBenchCounts", "NeuroBenchSynOps"]
 
@@ -158,11 +159,7 @@ class NeuroBenchSynOps(Metric):
             ConfigurationError: a kind of connection that there is not, a cell that is none, or sums beyond the layer's dtype.
             UnknownNameError: ``cells`` or ``unseen`` name nothing that was recorded.
         """
-        records = output.records if isinstance(output, NetworkOutput) else output
-        if not isinstance(records, list | tuple) or not records:
-            raise ConfigurationError(
-                "no records to count; pass what the network returned: a NetworkOutput, or its records."
-            )
+        records = records_of(output)
         self._check(records)
         batch, device = records[0].output.shape[0], self.macs.device
         macs, acs, dense = (torch.zeros_like(self.macs) for _ in range(3))
@@ -176,12 +173,18 @@ class NeuroBenchSynOps(Metric):
                     dense = dense + found.dense.sum().to(device)
                 for c in self._seen(record):
                     stored[c.name] = ((c.weight == 0).sum().to(device), c.weight.numel())
+        weights, known = sum(numel for _, numel in stored.values()), int(self.weights)
+        if known not in (0, weights):
+            raise ConfigurationError(
+                f"counts of another network: it has {weights} weights, and one with {known} was counted; give each network a "
+                "metric of its own, or reset() between two."
+            )
         self.samples = self.samples + batch
         self.macs, self.acs, self.dense = self.macs + macs, self.acs + acs, self.dense + dense
         self.sparsity = self.sparsity + _activation_sparsity(records).to(device) * batch
         if stored:
             self.zeros = torch.maximum(self.zeros, torch.stack([zeros for zeros, _ in stored.values()]).sum())
-            self.weights = self.weights.clamp_min(sum(numel for _, numel in stored.values()))
+            self.weights = self.weights.clamp_min(weights)
 
     def compute(self) -> NeuroBenchCounts:
         """The counts so far, per sample.

@@ -22,7 +22,7 @@ All sums are 64-bit integers; only ``compute`` divides, by the number of samples
 samples were batched or spread over processes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -33,6 +33,7 @@ from torchmetrics import Metric
 from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
 from ._counting import Synapses, Tallies, active_updates
+from ._records import records_of
 from .counts import SynOpsCounts
 
 __all__ = ["SynOps"]
@@ -42,6 +43,8 @@ _ROWS, _NAME_BYTES, _SEPARATOR = 256, 256, "\t"
 _COLUMNS = 6
 """Of a connection: synops, the same with graded spikes, macs, events, messages, slots. Of a layer: spikes, 0, analog
 outputs, active updates, outputs that are not zero, updates."""
+_AXES = 5
+"""Of a weight: of a convolution over three axes."""
 _SPIKING, _GRADED = "spiking", "graded"
 """What stands in the place of a connection's kind where a row belongs to a layer, with threshold and without."""
 
@@ -83,12 +86,13 @@ class SynOps(Metric):
         # that saw nothing.
         self.add_state("names", torch.zeros((_ROWS, _NAME_BYTES), dtype=torch.uint8), dist_reduce_fx="max")
         self.add_state("table", torch.zeros((_ROWS, _COLUMNS), dtype=torch.int64), dist_reduce_fx="sum")
-        # Synapses and weights are of the network, not of the batch: the most that any batch met.
-        self.add_state("stored", torch.zeros((_ROWS, 3), dtype=torch.int64), dist_reduce_fx="max")
+        # Synapses and weights are of the network, not of the batch: the most that any batch met, and the shape of the weight,
+        # by which another network is told whose layers are called the same.
+        self.add_state("stored", torch.zeros((_ROWS, 3 + _AXES), dtype=torch.int64), dist_reduce_fx="max")
         self._rows: dict[str, int] = {}
         self._rows_of: Tensor | None = None
         self._synapses: dict[str, Synapses] = {}
-        self._stored: dict[str, tuple[int, int, int]] = {}
+        self._stored: dict[str, tuple[int, ...]] = {}
         self._stored_in: Tensor | None = None
 
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
@@ -99,13 +103,10 @@ class SynOps(Metric):
 
         Raises:
             ShapeError: a connection whose activity and weight do not fit.
-            ConfigurationError: a kind of connection that there is not, or two connections of one name.
+            ConfigurationError: a kind of connection that there is not, two connections of one name, or weights of another
+                shape than those that were counted under this name.
         """
-        records = output.records if isinstance(output, NetworkOutput) else output
-        if not isinstance(records, list | tuple) or not records:
-            raise ConfigurationError(
-                "no records to count; pass what the network returned: a NetworkOutput, or its records."
-            )
+        records = records_of(output)
         # Mixed precision would round the sums: whole numbers above 256 are not exact in half of it.
         kind = records[0].output.device.type
         with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
@@ -115,7 +116,7 @@ class SynOps(Metric):
         batch, steps = records[0].output.shape[:2]
         tallies = Tallies()
         counts: dict[str, _Row] = {}
-        stored: dict[str, tuple[int, int, int]] = {}
+        stored: dict[str, tuple[int, ...]] = {}
         updates = 0
         for record in records:
             slots = batch * steps * record.output.shape[2:].numel() if record.neurons else 0
@@ -129,15 +130,22 @@ class SynOps(Metric):
                 key = _key(connection.kind, record.name, connection.name)
                 synapses.append(self._synapses_of(connection))
                 _put(counts, key, _of_connection(connection, synapses[-1], tallies), connection.shared)
-                stored[key] = synapses[-1].numbers()
+                stored[key] = (*synapses[-1].numbers(), *_padded(connection.weight.shape))
             kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
             _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, synapses, tallies), shared)
         device = self.table.device
-        rows = torch.tensor([self._row(key) for key in counts], device=device)
+        if stored != self._stored or self.stored is not self._stored_in:
+            self._refuse_another_network(stored)
+        names = self.names
+        try:
+            rows = torch.tensor([self._row(key) for key in counts], device=device)
+        except ConfigurationError:
+            self.names = names  # without the rows of a batch that is not counted
+            raise
         self.table = self.table.index_add(0, rows, torch.tensor([*counts.values()], device=device))
         if stored != self._stored or self.stored is not self._stored_in:
             rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
-            kept = torch.tensor([*stored.values()], device=device, dtype=torch.int64).view(-1, 3)
+            kept = torch.tensor([*stored.values()], device=device, dtype=torch.int64).view(-1, 3 + _AXES)
             most = torch.zeros_like(self.stored).index_copy(0, rows, kept)
             self.stored = self._stored_in = torch.maximum(self.stored, most)
             self._stored = stored
@@ -201,9 +209,38 @@ class SynOps(Metric):
             weights={name: (at_most[1], at_most[2]) for name, at_most in stored.items()},
         )
 
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add what another metric has counted of the same network.
+
+        Raises:
+            ConfigurationError: its layers are called otherwise, or have weights of other shapes.
+        """
+        theirs: dict[str, Any] = incoming_state.metric_state if isinstance(incoming_state, Metric) else incoming_state
+        if isinstance(theirs, dict) and {"names", "stored"} <= theirs.keys():
+            keys = _decode(theirs["names"])
+            for mine, other in zip(_decode(self.names), keys, strict=False):
+                if mine != other:
+                    raise ConfigurationError(
+                        f"counts of another network: {_named(other)} where {_named(mine)} was counted; give each network a "
+                        "metric of its own."
+                    )
+            self._refuse_another_network(dict(zip(keys, theirs["stored"].tolist(), strict=False)))
+        super().merge_state(incoming_state)
+
     def set_dtype(self, dst_type: str | torch.dtype) -> "SynOps":
         """Counts are whole numbers and stay so."""
         return self
+
+    def _refuse_another_network(self, stored: Mapping[str, Sequence[int]]) -> None:
+        """Weights have one shape under one name, whatever of them is zero."""
+        known = dict(zip(_decode(self.names), self.stored[:, 3:].tolist(), strict=False))
+        for key, numbers in stored.items():
+            before, now = (tuple(n for n in shape if n) for shape in (known.get(key, ()), numbers[3:]))
+            if before and now and before != now:
+                raise ConfigurationError(
+                    f"counts of another network: the weight of {_named(key)} is {[*now]}, and {[*before]} was counted under this "
+                    "name; give each network a metric of its own, or reset() between two."
+                )
 
     def _synapses_of(self, connection: Connection) -> Synapses:
         """Those of the last batch, when the weights that are zero are still the same ones."""
@@ -242,6 +279,16 @@ class SynOps(Metric):
 
 def _key(kind: str, layer: str, name: str) -> str:
     return _SEPARATOR.join((kind, layer, name))
+
+
+def _named(key: str) -> str:
+    """A row as messages call it."""
+    kind, _, name = key.split(_SEPARATOR)
+    return f"layer {name!r}" if kind in (_SPIKING, _GRADED) else f"{name!r} ({kind})"
+
+
+def _padded(shape: torch.Size) -> tuple[int, ...]:
+    return (*shape, *[0] * (_AXES - len(shape)))
 
 
 def _decode(names: Tensor) -> list[str]:

@@ -291,3 +291,11 @@ def test_a_refused_batch_leaves_the_counts_as_they_were():
             metric.update(records)
     metric._computed = None
     assert metric.compute() == before
+
+
+def test_another_network_is_refused_and_changes_nothing():
+    metric = NeuroBenchSynOps()
+    metric.update(one(torch.ones(1, 2, 3), torch.ones(4, 3)))
+    with pytest.raises(ConfigurationError, match=r"another network: it has 10 weights, and one with 12 .* reset\(\)"):
+        metric.update(one(torch.ones(1, 2, 5), torch.ones(2, 5)))
+    assert (metric.compute().samples, metric.compute().effective_acs) == (1, 24)

@@ -428,6 +428,14 @@ def test_an_empty_batch_and_an_empty_sequence_add_nothing():
     assert count(one(torch.ones(2, 0, 3), torch.ones(1, 3))).total == 0
 
 
+def test_what_is_no_record_is_named():
+    records = one(torch.ones(1, 2, 3), torch.ones(1, 3))
+    with pytest.raises(ConfigurationError, match=r"one record, of .out., and a list of records is expected"):
+        SynOps().update(records[0])
+    with pytest.raises(ConfigurationError, match="a str among the records"):
+        SynOps().update(["out"])
+
+
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_mistakes_are_said():
     with pytest.raises(ConfigurationError, match="before any update; count at least one batch"):
@@ -451,3 +459,44 @@ def test_graded_spikes_of_a_layer_with_its_own_spike_function_are_not_cut_to_who
     found = count([layer.run(torch.ones(1, 4, 2))])
     assert found.by_connection["layer.w_rec"] == 0
     assert found.macs == 4 * 3 * 3
+
+
+def test_another_network_whose_layers_are_called_the_same_is_refused_and_changes_nothing():
+    small, wide = one(torch.ones(2, 5, 3), torch.ones(4, 3)), one(torch.ones(2, 5, 6), torch.ones(2, 6))
+    metric = SynOps()
+    metric.update(small)
+    before = metric.compute()
+    message = r"another network: the weight of 'out\.w_in' \(input\) is \[2, 6\], and \[4, 3\] was counted .* reset\(\)"
+    with pytest.raises(ConfigurationError, match=message):
+        metric.update(wide)
+    metric._computed = None
+    assert metric.compute() == before
+    metric.update(one(torch.ones(2, 5, 3), torch.eye(4, 3)))  # pruned is not another
+    two_kinds = [
+        *one(torch.ones(2, 5, 3), torch.ones(4, 3), name="new"),
+        *one(torch.ones(2, 5, 3), torch.ones(4, 3), kind="readout"),
+    ]
+    with pytest.raises(ConfigurationError, match="two connections are called"):
+        metric.update(two_kinds)
+    assert set(metric.compute().by_connection) == {"out.w_in"}
+    metric.reset()
+    metric.update(wide)
+
+
+@pytest.mark.parametrize(
+    ("activity", "name", "message"),
+    [
+        (torch.ones(2, 5, 6), "out", r"weight of 'out\.w_in' \(input\) is \[4, 6\], and \[4, 3\] was counted"),
+        (torch.ones(2, 5, 3), "other", r"'other\.w_in' \(input\) where 'out\.w_in' \(input\) was counted"),
+    ],
+)
+@pytest.mark.parametrize("form", ["metric", "state"])
+def test_counts_of_another_network_are_not_merged(form, activity, name, message):
+    mine, theirs = SynOps(), SynOps()
+    mine.update(one(torch.ones(2, 5, 3), torch.ones(4, 3)))
+    theirs.update(one(activity, torch.ones(4, activity.shape[2]), name=name))
+    before = mine.compute()
+    with pytest.raises(ConfigurationError, match=f"another network: .*{message}"):
+        mine.merge_state(theirs if form == "metric" else theirs.metric_state)
+    mine._computed = None
+    assert mine.compute() == before

@@ -84,3 +84,49 @@ def test_recurrent_has_one_entry_per_layer():
 def test_a_dense_twin_needs_a_network():
     with pytest.raises(ConfigurationError, match="give Counts a network"):
         Counts(5, {"all": 1.0}, 25.0).dense_twin()
+
+
+def measured() -> tuple[SynOps, Network]:
+    torch.manual_seed(0)
+    net = SpikingNetwork([SpikingLayer(4, 3, neuron=LIF()), SpikingLayer(3, 2, neuron=LI())], MaxOverTime())
+    out = net(torch.ones(1, 5, 4))
+    metric = SynOps()
+    metric.update(out)
+    return metric, Network.of(out)
+
+
+@pytest.mark.parametrize("steps", [None, "5", 5.0, 0, True])
+def test_steps_that_are_no_number_of_steps_are_refused(steps):
+    metric, network = measured()
+    with pytest.raises(ConfigurationError, match=r"steps is .*; a whole number greater than 0 is expected"):
+        Counts.of(metric.compute(), network, steps)
+
+
+def test_what_are_no_counts_or_no_network_is_named_with_the_way_out():
+    metric, network = measured()
+    counts = metric.compute()
+    for given, message in (
+        (metric, r"a SynOps without by_connection; .*SynOps\(\)\.compute\(\) gives them"),
+        (counts.as_dict(), r"a dict without by_connection; .*Counts\.from_dict takes a table"),
+        (None, "a NoneType without by_connection"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            Counts.of(given, network, 5)
+    with pytest.raises(ConfigurationError, match=r"network is a NoneType; .*Network\.of\(net\(x\)\)"):
+        Counts.of(counts, None, 5)
+    with pytest.raises(ConfigurationError, match=r"counts are a SynOpsCounts; Counts are expected: Counts\.of"):
+        estimate(counts, "davies2018_loihi")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"events": {"readout.w_in": "x"}}, r"events of 'readout\.w_in' is 'x'; a finite number"),
+        ({"updates": {"hidden_0": float("nan")}}, "updates of 'hidden_0' is nan; a finite number"),
+        ({"updates": {"conv": 5.0}}, "another network: updates of 'conv'; layers: hidden_0, readout"),
+    ],
+)
+def test_a_table_with_an_entry_that_is_no_count_is_refused(changed, message):
+    metric, network = measured()
+    with pytest.raises(ConfigurationError, match=message):
+        Counts.from_dict({**metric.compute().as_dict(), **changed}, network, 5)
