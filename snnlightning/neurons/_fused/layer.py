@@ -280,8 +280,9 @@ class _Numbers:
             | READ_MAX * (call.reduction == "max")
         )
         row = max(1, steps * features)
-        chunks = min(_CHUNKS, max(1, batch * self.members * row // _CHUNK_AT_LEAST))
-        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch * self.members // chunks)))
+        wanted = min(_CHUNKS, max(1, batch * self.members * row // _CHUNK_AT_LEAST))
+        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch * self.members // wanted)))
+        size = max(1, -(-batch // -(-batch // size)))  # as many in each
         self.chunks = [
             (k, lo, min(lo + size, batch)) for k in range(self.members) for lo in range(0, batch, size)
         ]  # fmt: skip
@@ -565,8 +566,10 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     wanted = _stored(numbers, call, wants_coefficients)
     needs_potentials, needs_currents = wanted[0], wanted[2]
     through_w_rec = w_rec is not None and neuron.spiking and not getattr(neuron, "detach_recurrent", False)
-    weights = _weights(numbers, w_in, bias, w_rec, state, drive) if needs_potentials else {}
-    w_back, w_back_t = (numbers.all(w_rec), weights["w_rec_t"]) if through_w_rec else (None, None)
+    weights = _weights(numbers, w_in, bias, w_rec, state, drive) if needs_potentials and stored is None else {}
+    w_back = w_back_t = None
+    if w_rec is not None and through_w_rec:
+        w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"] if weights else numbers.all(w_rec.mT)
     whole = np.empty((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None

@@ -30,8 +30,8 @@ logger = logging.getLogger("snnlightning.numba")
 
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered and fused; NaN and infinity keep their meaning (no ``nnan``, no ``ninf``)."""
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-"""Division by zero gives infinity, as tensors do."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+"""Division by zero gives infinity, as tensors do. Kernels make no arrays, so their rows need no counting of references."""
 _NOTICEABLE_S = 0.5
 _compiling = threading.RLock()
 
