@@ -1,7 +1,8 @@
 """One command: training steps of ours, of a tuned loop in PyTorch and of other libraries, in one run.
 
     pip install 'snnlightning[bench]'
-    python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page docs/performance.md]
+    python benchmarks/kernels --everything FOLDER --page docs/performance.md     # all of the page, 12 minutes; goes on where it ended
+    python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page PAGE]
 
 A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns; medians of wall time with
 the spread, and CPU time of the process beside it, which other jobs on the machine disturb less. ``--memory`` adds the peak of one
@@ -26,6 +27,24 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE)]
 PACKAGES = ("torch", "numba", "numpy", "norse", "snntorch", "spikingjelly", "sinabs", "spyx", "jax")
+
+
+SCALING = "T 25,T 400,H 32,H 512,batch 4,batch 256,input 5 %,input 20 %,activity 20 %"
+PARTS: dict[str, list[str]] = {
+    "one": ["--works", "W2 128x32,W2 256x32,W2 128x256,W2 256x256,W2 512x256,Wpop,W3,W1 512 dense,W1 512 sparse"],
+    "superspike": ["--works", "W2 256x256", "--surrogates", "superspike"],
+    "scaling": ["--works", f"W2 128x32,{SCALING}", "--only", "tuned eager;numba;cpp"],
+    "two": ["--works", "W2 128x32,W2 256x256,Wpop", "--threads", "2"],
+    "large": ["--works", "W1 4096 dense", "--only", "tuned eager;norse;numba;cpp"],
+    "memory": [
+        "--works",
+        "W2 256x256",
+        "--memory",
+        "--only",
+        "tuned eager;norse;spyx;numba;cpp;numba, events;cpp, events",
+    ],
+}
+"""What ``--everything`` runs, each in a process of its own."""
 
 
 def candidates(work: Any, surrogate: str) -> dict[str, Callable[[], Callable[[], Any]]]:
@@ -99,11 +118,14 @@ def run(label: str, surrogate: str, options: argparse.Namespace) -> dict[str, An
 
     work = WORKS[label]
     print(f"\n{label}, {surrogate}", flush=True)
-    steps = built(work, surrogate, options.only.split(",") if options.only else None)
+    steps = built(work, surrogate, options.only.split(";") if options.only else None)
     condition = compared(work, surrogate, steps)
     print(f"  {condition}", flush=True)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
-    for _ in range(options.repeats):
+    began = time.perf_counter()
+    for k in range(options.repeats):
+        if k >= 2 and time.perf_counter() - began > options.seconds:
+            break
         for name, step in steps.items():
             found[name].append(timed(step))
     rows = {}
@@ -123,7 +145,11 @@ def run(label: str, surrogate: str, options: argparse.Namespace) -> dict[str, An
             f"  {name:16s} {row['wall_ms']:8.1f} ms ({row['least_ms']:.1f} - {row['most_ms']:.1f})  CPU {row['cpu_ms']:8.1f} ms{memory}",
             flush=True,
         )
-    return {"work": label, "surrogate": surrogate, "condition": condition, "rows": rows}
+    rounds = max((len(values) for values in found.values()), default=0)
+    return {
+        "work": label, "surrogate": surrogate, "threads": options.threads, "rounds": rounds,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None, "condition": condition, "rows": rows,
+    }  # fmt: skip
 
 
 def peak(label: str, surrogate: str, name: str) -> int | None:
@@ -157,7 +183,7 @@ def _resident(what: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
-def conditions(options: argparse.Namespace) -> str:
+def conditions() -> str:
     known = []
     for name in PACKAGES:
         try:
@@ -168,11 +194,37 @@ def conditions(options: argparse.Namespace) -> str:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
-    load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{model}, {os.cpu_count()} cores, {options.threads} thread(s), {options.repeats} rounds{load}; Python "
-        f"{platform.python_version()}, {', '.join(known)}"
+    commit = subprocess.run(
+        ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
+    at = f"; commit {commit.stdout.strip()}" if commit.returncode == 0 else ""
+    return f"{model}, {os.cpu_count()} cores; Python {platform.python_version()}, {', '.join(known)}{at}"
+
+
+def known_before(file: Path | None, said: str) -> list[dict[str, Any]]:
+    """Results of an earlier run on the same machine with the same versions."""
+    if file is None or not file.exists():
+        return []
+    found = json.loads(file.read_text(encoding="utf-8"))
+    results: list[dict[str, Any]] = found["results"] if found["conditions"] == said else []
+    return results
+
+
+def everything(folder: Path, page: Path | None, options: argparse.Namespace) -> None:
+    """All parts, each in a process of its own with its number of threads; what is there already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said, results = "", []
+    for name, words in PARTS.items():
+        file = folder / f"{name}.json"
+        limits = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+        subprocess.run([sys.executable, "-W", "ignore", str(HERE), *words, *limits, "--json", str(file)], check=True)
+        found = json.loads(file.read_text(encoding="utf-8"))
+        said = found["conditions"]
+        results += [{**result, "part": name} for result in found["results"]]
+        if page:
+            from page import write
+
+            write(page, {"conditions": said, "results": results})
 
 
 def main() -> None:
@@ -183,27 +235,38 @@ def main() -> None:
     parser.add_argument("--surrogates", default="triangle")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="candidates, separated by commas")
+    parser.add_argument("--only", default="", help="candidates, separated by semicolons")
+    parser.add_argument(
+        "--seconds", type=float, default=15.0, help="for the rounds of one work, of which there are two at least"
+    )
+    parser.add_argument(
+        "--everything", type=Path, metavar="FOLDER", help="all parts of the page; results are kept in the folder"
+    )
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
+    if options.everything:
+        everything(options.everything, options.page, options)
+        return
     flags = f"--xla_cpu_multi_thread_eigen={'true' if options.threads > 1 else 'false'} intra_op_parallelism_threads={options.threads}"
     os.environ.setdefault("XLA_FLAGS", flags)
     warnings.simplefilter("ignore")
     import torch
 
     torch.set_num_threads(options.threads)
-    said = conditions(options)
+    said = conditions()
     print(said)
-    results = []
+    results = known_before(options.json, said)
+    done = {(result["work"], result["surrogate"]) for result in results}
     for label in options.works.split(","):
         for surrogate in options.surrogates.split(","):
+            if (label, surrogate) in done:
+                continue
             results.append(run(label, surrogate, options))
             if options.json:
-                options.json.write_text(
-                    json.dumps({"conditions": said, "results": results}, indent=1), encoding="utf-8"
-                )
+                text = json.dumps({"conditions": said, "results": results}, indent=1)
+                options.json.write_text(text, encoding="utf-8")
     if options.page:
         from page import write
 

@@ -72,6 +72,16 @@ WORKS = {
     "W3": Work(784, (800, 800), 10, 25, 128, recurrent=False, current=False, density=0.1, gain=0.8),
     "W1 512 dense": _w1(512, None),
     "W1 512 sparse": _w1(512, 0.05),
+    "W1 4096 dense": _w1(4096, None),
+    "T 25": dataclasses.replace(_w2(128, 32), steps=25),
+    "T 400": dataclasses.replace(_w2(128, 32), steps=400),
+    "H 32": _w2(32, 32),
+    "H 512": _w2(512, 32),
+    "batch 4": _w2(128, 4),
+    "batch 256": _w2(128, 256),
+    "input 5 %": dataclasses.replace(_w2(128, 32), density=0.05, gain=0.45),
+    "input 20 %": dataclasses.replace(_w2(128, 32), density=0.2, gain=0.22),
+    "activity 20 %": dataclasses.replace(_w2(128, 32), gain=1.6),
 }
-"""W1: Linear(N, N) and LIF (Open Neuromorphic's shape); W2: 700 -> H recurrent -> 20; W3: 784-800-800-10;
+"""T, H, batch, input, activity: W2 128x32 with one thing changed. W1: Linear(N, N) and LIF (Open Neuromorphic's shape); W2: 700 -> H recurrent -> 20; W3: 784-800-800-10;
 Wpop: 16 networks 700 -> 64 recurrent -> 20."""
