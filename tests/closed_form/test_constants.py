@@ -122,14 +122,6 @@ def test_a_list_of_thresholds_is_that_many_neurons_side_by_side(neuron, reset):
     assert together.output.sum(dim=(0, 1)).unique().numel() == 3
 
 
-def test_a_layer_with_thresholds_of_its_own_takes_the_reference_and_says_why():
-    layer = SpikingLayer(2, 3, neuron=LIF(v_th=[0.5, 1.0, 2.0]), backend="numba")
-    with pytest.raises(
-        ConfigurationError, match="thresholds that are listed, drawn or learned, and the kernels have one"
-    ):
-        layer(torch.ones(1, 2, 2))
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

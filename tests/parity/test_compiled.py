@@ -118,7 +118,7 @@ def outcome(
         neuron, leaves["x"], leaves["w_in"], leaves.get("w_rec"), bias=leaves.get("bias"),
         state=tuple(leaves[f"state {name}"] for name in neuron.state_names) if "state v" in leaves else None,
         spike=(spike or Triangle(gamma=0.7)) if neuron.spiking else None,
-        coefficients={name: leaves[name] for name in neuron.coefficients()} if "decay_mem" in leaves else None,
+        coefficients={name: leaves[name] for name in (*neuron.coefficients(), "v_th") if name in leaves} or None,
         potentials=True, backend=backend,
     )  # fmt: skip
     found = {"output": trace.output, "potentials": trace.potentials}
@@ -151,6 +151,32 @@ def test_everything_equals_the_reference_in_double_precision(neuron, n, backend)
     theirs = outcome(neuron, tensors, "reference")
     same(outcome(neuron, tensors, backend), theirs, 1e-9)
     assert theirs["grad w_in"].abs().sum() > 0
+
+
+@pytest.mark.parametrize("neuron", SPIKING)
+@pytest.mark.parametrize("size", [(33,), ()], ids=["per_neuron", "shared"])
+@pytest.mark.parametrize("detached", [True, False])
+@both_ways
+@backends
+def test_learned_thresholds_and_their_gradients_equal_the_reference(neuron, size, detached, backend):
+    neuron = dataclasses.replace(neuron, detach_reset=detached)
+    tensors = inputs(neuron, 33, inputs=90, density=0.05)
+    tensors["v_th"] = 0.5 + torch.rand(size, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    theirs = outcome(neuron, tensors, "reference")
+    same(outcome(neuron, tensors, backend), theirs, 1e-9)
+    assert theirs["grad v_th"].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "spike", [SuperSpike(), MultiGaussian(), Sparse(SuperSpike(), 0.5)], ids=lambda s: type(s).__name__
+)
+@backends
+def test_listed_thresholds_are_what_every_kind_of_surrogate_counts_from(spike, backend):
+    thresholds = tuple((0.5 + torch.rand(33, generator=torch.Generator().manual_seed(5))).tolist())
+    neuron = CubaLIF(v_th=thresholds)
+    tensors = inputs(neuron, 33, inputs=90, density=0.05)
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in neuron.coefficients()}
+    same(outcome(neuron, tensors, backend, spike=spike), outcome(neuron, tensors, "reference", spike=spike), 1e-9)
 
 
 @pytest.mark.parametrize("neuron", SPIKING)

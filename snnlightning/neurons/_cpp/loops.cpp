@@ -196,7 +196,7 @@ template <class T> I silence(const I* given) {
 template <class T> struct Advance {
     Array<I> pointer;
     Array<J> index;
-    Array<T> value, drive, bias, w_in_t, w_rec_t, first, coefficients, constants, v, second, left;
+    Array<T> value, drive, bias, w_in_t, w_rec_t, first, coefficients, v, second, left;
     Array<I> spike_pointer;
     Array<J> spike_index;
     I known;
@@ -205,7 +205,7 @@ template <class T> struct Advance {
     explicit Advance(const I* given) {
         Given g = {given};
         pointer = g.array<I>(), index = g.array<J>();
-        for (Array<T>* x : {&value, &drive, &bias, &w_in_t, &w_rec_t, &first, &coefficients, &constants, &v, &second, &left})
+        for (Array<T>* x : {&value, &drive, &bias, &w_in_t, &w_rec_t, &first, &coefficients, &v, &second, &left})
             *x = g.array<T>();
         spike_pointer = g.array<I>(), spike_index = g.array<J>(), known = g.number();
         for (Array<T>* x : {&output, &potentials, &seconds, &currents, &arguments, &scratch}) *x = g.array<T>();
@@ -333,9 +333,8 @@ template <class T> void collect(Advance<T>& g, I s, I t, I n, T* cur, T* back) {
 template <class T> I advance_alif(const I* given) {
     Advance<T> g(given);
     const I samples = g.v.a, n = g.v.b;
-    const T v_th = g.constants.p[0], unit = g.constants.p[1];
     const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
-            *R rise = g.coefficients(3), *R beta = g.coefficients(4);
+            *R rise = g.coefficients(3), *R beta = g.coefficients(4), *R v_th = g.coefficients(5), *R unit = g.coefficients(6);
     const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, crossed = g.flags & THRESHOLD_CROSSED ? subtract : T(0);
     const bool late = g.flags & ADAPTS_LATE, relative = g.flags & ARGUMENT_RELATIVE;
     T *R cur = g.scratch(0), *R back = g.scratch(1), *R z = g.scratch(2), *R x = g.scratch(3);
@@ -345,15 +344,15 @@ template <class T> I advance_alif(const I* given) {
             keep(g.potentials, s, t, v, n);
             keep(g.seconds, s, t, a, n);
             EACH(j, n) {
-                const T threshold = v_th + beta[j] * a[j];
-                x[j] = (v[j] - threshold) / (relative ? threshold : unit);
+                const T threshold = v_th[j] + beta[j] * a[j];
+                x[j] = (v[j] - threshold) / (relative ? threshold : unit[j]);
             }
             keep(g.arguments, s, t, x, n);
             send(g, s, t, x, n, z);
             collect(g, s, t, n, cur, back);
             EACH(j, n) {
                 const T later = decay_adapt[j] * a[j] + rise[j] * z[j];
-                const T height = v_th + crossed * (beta[j] * (late ? later : a[j]));
+                const T height = v_th[j] + crossed * (beta[j] * (late ? later : a[j]));
                 const T u = decay_mem[j] * v[j] + gain[j] * cur[j];
                 v[j] = u * (T(1) - zero * z[j]) - subtract * (z[j] * height);
                 a[j] = later;
@@ -366,9 +365,8 @@ template <class T> I advance_alif(const I* given) {
 template <class T> I advance_adlif(const I* given) {
     Advance<T> g(given);
     const I samples = g.v.a, n = g.v.b;
-    const T v_th = g.constants.p[0];
     const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
-            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5);
+            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5), *R v_th = g.coefficients(6);
     const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero;
     const bool late = g.flags & ADAPTS_LATE, unreset = g.flags & DRIVEN_BY_POTENTIAL;
     T *R cur = g.scratch(0), *R back = g.scratch(1), *R z = g.scratch(2), *R x = g.scratch(3);
@@ -377,12 +375,12 @@ template <class T> I advance_adlif(const I* given) {
         EACH(t, g.steps) {
             keep(g.potentials, s, t, v, n);
             keep(g.seconds, s, t, w, n);
-            EACH(j, n) x[j] = v[j] - v_th;
+            EACH(j, n) x[j] = v[j] - v_th[j];
             keep(g.arguments, s, t, x, n);
             send(g, s, t, x, n, z);
             collect(g, s, t, n, cur, back);
             EACH(j, n) {
-                const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th);
+                const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th[j]);
                 const T later = decay_adapt[j] * w[j] + drawn[j] * (by_v[j] * (unreset ? v[j] : u) + by_z[j] * z[j]);
                 v[j] = decay_mem[j] * u + gain[j] * (cur[j] - (late ? w[j] : later));
                 w[j] = later;
@@ -505,7 +503,7 @@ template <class T> struct Retreat {
     Array<T> psi, grad_output, grad_potentials, potentials, seconds, currents;
     Array<I> spike_pointer;
     Array<J> spike_index;
-    Array<T> w_rec, w_rec_t, coefficients, constants, grad_v, grad_second, grad_z, delta, grad_coefficients, scratch;
+    Array<T> w_rec, w_rec_t, coefficients, grad_v, grad_second, grad_z, delta, grad_coefficients, scratch;
     Array<J> chosen;
     I steps, flags;
     bool recurrent, many;
@@ -513,7 +511,7 @@ template <class T> struct Retreat {
         Given g = {given};
         for (Array<T>* x : {&psi, &grad_output, &grad_potentials, &potentials, &seconds, &currents}) *x = g.array<T>();
         spike_pointer = g.array<I>(), spike_index = g.array<J>();
-        for (Array<T>* x : {&w_rec, &w_rec_t, &coefficients, &constants, &grad_v, &grad_second, &grad_z, &delta,
+        for (Array<T>* x : {&w_rec, &w_rec_t, &coefficients, &grad_v, &grad_second, &grad_z, &delta,
                             &grad_coefficients, &scratch})
             *x = g.array<T>();
         chosen = g.array<J>(), steps = g.number(), flags = g.number();
@@ -637,6 +635,15 @@ template <class T> I retreat(const I* given) {
                     sums[2 * n + j] += gv[j] * x[j];
                 }
                 if (has_current) EACH(j, n) sums[j] += d[j] * x[j];
+                T* R lowered = sums + 3 * n;
+                EACH(j, n) lowered[j] -= b[j] * h[j];
+                if (!g.grad_output.empty()) {
+                    const T* R from = g.grad_output(s, t);
+                    EACH(j, n) lowered[j] -= from[j] * h[j];
+                }
+                if (!to_zero)
+                    for (I e = g.spike_pointer.p[s * steps + t]; e < g.spike_pointer.p[s * steps + t + 1]; ++e)
+                        lowered[g.spike_index.p[e]] -= gv[g.spike_index.p[e]];
             }
             if (has_current) {
                 T* R gi = g.grad_second(s);
@@ -656,9 +663,8 @@ template <class T> I retreat(const I* given) {
 template <class T> I retreat_alif(const I* given) {
     Retreat<T> g(given);
     const I samples = g.grad_v.a, n = g.grad_v.b;
-    const T v_th = g.constants.p[0], unit = g.constants.p[1];
     const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
-            *R rise = g.coefficients(3), *R beta = g.coefficients(4);
+            *R rise = g.coefficients(3), *R beta = g.coefficients(4), *R v_th = g.coefficients(5), *R unit = g.coefficients(6);
     const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, crossed = g.flags & THRESHOLD_CROSSED ? subtract : T(0),
             late = g.flags & ADAPTS_LATE ? 1 : 0, relative = g.flags & ARGUMENT_RELATIVE ? 1 : 0,
             attached = g.flags & RESET_ATTACHED ? 1 : 0;
@@ -691,19 +697,25 @@ template <class T> I retreat_alif(const I* given) {
                     sums[2 * n + j] += above * a[j];
                     sums[3 * n + j] += above * z[j];
                     sums[4 * n + j] += height * (a[j] + late * (next_a - a[j]));
+                    sums[5 * n + j] -= subtract * gv[j] * z[j];
                 }
             EACH(j, n) {
                 const T gu = gv[j] * (T(1) - zero * z[j]), felt = a[j] + late * (decay_adapt[j] * a[j] + rise[j] * z[j] - a[j]);
-                const T amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (v_th + crossed * beta[j] * felt);
+                const T amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (v_th[j] + crossed * beta[j] * felt);
                 const T height = -gv[j] * z[j] * crossed, above = ga[j] + late * beta[j] * height;
                 const T gz = b[j] - attached * gv[j] * amount + rise[j] * above;
-                const T divisor = relative * (v_th + beta[j] * a[j]) + (T(1) - relative) * unit, gx = gz * h[j] / divisor;
+                const T divisor = relative * (v_th[j] + beta[j] * a[j]) + (T(1) - relative) * unit[j], gx = gz * h[j] / divisor;
                 const T lifted = -gx * (relative * (v[j] / divisor) + (T(1) - relative));
                 b[j] = lifted;
                 gv[j] = decay_mem[j] * gu + gx;
                 ga[j] = decay_adapt[j] * above + (T(1) - late) * beta[j] * height + beta[j] * lifted;
             }
-            if (wants) EACH(j, n) sums[4 * n + j] += b[j] * a[j];
+            if (wants)
+                EACH(j, n) {
+                    sums[4 * n + j] += b[j] * a[j];
+                    sums[5 * n + j] += b[j];
+                    sums[6 * n + j] += b[j] * (v[j] - v_th[j] - beta[j] * a[j]) / unit[j];
+                }
             g.add(g.grad_potentials, s, t, gv);
         }
     }
@@ -713,9 +725,8 @@ template <class T> I retreat_alif(const I* given) {
 template <class T> I retreat_adlif(const I* given) {
     Retreat<T> g(given);
     const I samples = g.grad_v.a, n = g.grad_v.b;
-    const T v_th = g.constants.p[0];
     const T *R decay_mem = g.coefficients(0), *R gain = g.coefficients(1), *R decay_adapt = g.coefficients(2),
-            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5);
+            *R drawn = g.coefficients(3), *R by_v = g.coefficients(4), *R by_z = g.coefficients(5), *R v_th = g.coefficients(6);
     const T zero = g.flags & RESET_ZERO ? 1 : 0, subtract = T(1) - zero, late = g.flags & ADAPTS_LATE ? 1 : 0,
             unreset = g.flags & DRIVEN_BY_POTENTIAL ? 1 : 0, attached = g.flags & RESET_ATTACHED ? 1 : 0;
     const bool wants = !g.grad_coefficients.empty();
@@ -739,10 +750,12 @@ template <class T> I retreat_adlif(const I* given) {
             if (wants) {
                 T* R sums = g.grad_coefficients(s);
                 EACH(j, n) {
-                    const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th), y = u + unreset * (v[j] - u),
+                    const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th[j]), y = u + unreset * (v[j] - u),
                             driven = by_v[j] * y + by_z[j] * z[j],
                             felt = w[j] + (T(1) - late) * (decay_adapt[j] * w[j] + drawn[j] * driven - w[j]),
-                            above = gw[j] - (T(1) - late) * d[j];
+                            above = gw[j] - (T(1) - late) * d[j],
+                            gu = decay_mem[j] * gv[j] + (T(1) - unreset) * above * drawn[j] * by_v[j];
+                    sums[6 * n + j] -= subtract * gu * z[j];
                     sums[j] += gv[j] * u;
                     sums[n + j] += gv[j] * (cur[j] - felt);
                     sums[2 * n + j] += above * w[j];
@@ -753,11 +766,13 @@ template <class T> I retreat_adlif(const I* given) {
             }
             EACH(j, n) {
                 const T above = gw[j] - (T(1) - late) * d[j], pulled = above * drawn[j] * by_v[j],
-                        gu = decay_mem[j] * gv[j] + (T(1) - unreset) * pulled, amount = zero * v[j] + subtract * v_th,
+                        gu = decay_mem[j] * gv[j] + (T(1) - unreset) * pulled, amount = zero * v[j] + subtract * v_th[j],
                         gz = b[j] + above * drawn[j] * by_z[j] - attached * gu * amount;
                 gw[j] = decay_adapt[j] * above - late * d[j];
-                gv[j] = gu * (T(1) - zero * z[j]) + unreset * pulled + gz * h[j];
+                b[j] = gz * h[j];
+                gv[j] = gu * (T(1) - zero * z[j]) + unreset * pulled + b[j];
             }
+            if (wants) EACH(j, n) g.grad_coefficients(s)[6 * n + j] -= b[j];
             g.add(g.grad_potentials, s, t, gv);
         }
     }

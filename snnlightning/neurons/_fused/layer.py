@@ -265,7 +265,6 @@ class _Numbers:
             np.stack([_row(value, features, self.real) for value in recursion.rows(given)])
             for recursion, given in zip(call.recursions, call.coefficients, strict=True)
         ]
-        self.constants = [np.array(recursion.constants, self.real) for recursion in call.recursions]
         self.attached = neuron.spiking and not getattr(neuron, "detach_reset", True)
         self.to_zero = neuron.spiking and getattr(neuron, "reset", "") == "zero"
         self.silent = int(getattr(neuron, "refractory_steps", 0))
@@ -465,7 +464,7 @@ def _advance(
         arrived.pointer, arrived.index, arrived.value,
         _part(drive, chunk, numbers.none3), numbers.none1 if bias is None else bias[k],
         numbers.none2 if w_in_t is None else w_in_t[k], numbers.none2 if w_rec_t is None else w_rec_t[k],
-        _part(first, chunk, numbers.none2), numbers.coefficients[k], numbers.constants[k], *state,
+        _part(first, chunk, numbers.none2), numbers.coefficients[k], *state,
         sent.pointer, sent.index, int(known), output, *kept, np.empty((4, numbers.features), numbers.real), silent,
         numbers.steps, numbers.flags,
     )  # fmt: skip
@@ -605,7 +604,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         retreat(
             psi, _part(grad_output, chunk, none3), _part(from_potentials, chunk, none3), *kept[:3],
             ctx.sent[j].pointer, ctx.sent[j].index, none2 if w_back is None else w_back[k],
-            none2 if w_back_t is None else w_back_t[k], numbers.coefficients[k], numbers.constants[k],
+            none2 if w_back_t is None else w_back_t[k], numbers.coefficients[k],
             grad_v[k, lo:hi], grad_second[k, lo:hi], _part(grad_z, chunk, none2), delta, _part(sums, chunk, none3),
             np.zeros((3, hi - lo, features), real), np.empty(features + 3, np.int32), steps, numbers.flags,
         )  # fmt: skip
@@ -614,20 +613,25 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         if at_start is not None:
             at_start[k, lo:hi] = delta[:, 0]
 
-    def threshold(k: int) -> Any:
-        """What the surrogate's argument is counted from."""
-        return real.type(0.0) if adaptive else numbers.constants[k][0]
+    def argument(k: int, kept: _Kept, out: Array | None) -> tuple[Array, Any]:
+        """v and the threshold that it is counted from, one number; where each neuron has its own, v - v_th and 0."""
+        if adaptive:
+            return kept[3], real.type(0.0)
+        rows = numbers.coefficients[k][3]
+        if (rows == rows[0]).all():
+            return kept[0], rows[0]
+        return np.subtract(kept[0], rows, out=out), real.type(0.0)
 
     def task(j: int) -> None:
         kept = again(j) if needs_potentials else (none3, none3, none3, none3)
         psi = _part(from_readout, chunks[j], none3)
         if neuron.spiking:
             k = chunks[j][0]
-            given = kept[3] if adaptive else kept[0]
+            own = kept[3] if adaptive else kept[0]
             # In place when nobody reads it any more.
-            read = stored is not None or (not adaptive and needs_currents)
-            psi = np.empty_like(given) if read else given
-            formulas[k][0](given.reshape(-1), threshold(k), parameters[k], psi.reshape(-1))
+            psi = np.empty_like(own) if stored is not None or (not adaptive and needs_currents) else own
+            given, v_th = argument(k, kept, psi)
+            formulas[k][0](given.reshape(-1), v_th, parameters[k], psi.reshape(-1))
         through_time(j, kept, psi)
 
     for begin in range(0, len(chunks), together):
@@ -636,11 +640,11 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             # A surrogate that only torch knows: potentials of all samples of the group, then h on this thread.
             made: dict[int, Any] = {}
             pool.run(lambda i: made.__setitem__(group[i], again(group[i])), len(group))  # noqa: B023
-            psis = {
-                j: _array(call.spikes[k].derivative(torch.from_numpy(made[j][3 if adaptive else 0]) - float(threshold(k))))
-                for j in group
-                for k in (chunks[j][0],)
-            }  # fmt: skip
+            psis = {}
+            for j in group:
+                k = chunks[j][0]
+                given, v_th = argument(k, made[j], None)
+                psis[j] = _array(call.spikes[k].derivative(torch.from_numpy(given) - float(v_th)))
             pool.run(lambda i: through_time(group[i], made[group[i]], psis[group[i]]), len(group))  # noqa: B023
         else:
             pool.run(lambda i: task(group[i]), len(group))  # noqa: B023

@@ -24,7 +24,6 @@ class Recursion:
         loops: which pair of them: ``linear``, ``alif`` or ``adlif``.
         flags: what the loops do beside the plain case: sums of the constants of this file (the caller adds ``SPIKING``,
             the resets' and ``RECURRENT``).
-        constants: numbers of the neuron, the threshold first.
         second: the variable of the state beside ``v``, or None.
         learnable: the coefficients that gradients flow to.
         rows: from coefficients to what the loops multiply with, one row (number, [] or [N]) each.
@@ -33,7 +32,6 @@ class Recursion:
 
     loops: str
     flags: int
-    constants: tuple[Any, ...]
     second: str | None
     learnable: tuple[str, ...]
     rows: Callable[[Mapping[str, Any]], Sequence[Any]]
@@ -46,12 +44,12 @@ class Recursion:
 
     @classmethod
     def linear(
-        cls, v_th: Any = 1.0, *, current: bool = False, delayed: bool = False, scaled: bool = False, leaky: bool = True
+        cls, v_th: Any = None, *, current: bool = False, delayed: bool = False, scaled: bool = False, leaky: bool = True
     ) -> "Recursion":  # fmt: skip
         """x = i or the drive; v[n+1] = reset(b v[n] + g x), i[n+1] = a i[n] + drive.
 
         Args:
-            v_th: threshold, of no meaning for a neuron without.
+            v_th: threshold, where the coefficients have none; None for a neuron without.
             current: whether it has a synaptic current.
             delayed: whether its spikes travel one step longer.
             scaled: whether g = 1 - b, instead of 1.
@@ -64,12 +62,12 @@ class Recursion:
                 given["decay_syn"] if current else 0.0,
                 decay_mem,
                 1.0 - decay_mem if scaled else 1.0,
-                given.get("v_th", v_th),
+                1.0 if v_th is None else given.get("v_th", v_th),
             )
 
         def shares(sums: Sequence[Any]) -> dict[str, Any]:
-            return {"decay_syn": sums[0], "decay_mem": sums[1] - sums[2] if scaled else sums[1]}
+            return {"decay_syn": sums[0], "decay_mem": sums[1] - sums[2] if scaled else sums[1], "v_th": sums[3]}
 
         flags = CURRENT * current + DELAYED * delayed
-        learnable = ("decay_syn",) * current + ("decay_mem",) * leaky
-        return cls("linear", flags, (v_th,), "i" if current else None, learnable, rows, shares)
+        learnable = ("decay_syn",) * current + ("decay_mem",) * leaky + ("v_th",) * (v_th is not None)
+        return cls("linear", flags, "i" if current else None, learnable, rows, shares)

@@ -24,8 +24,6 @@ def reason_against(neuron: NeuronLike, known: type, w_in: Tensor, spike: SpikeFu
     name = type(neuron).__name__
     if type(neuron) is not known:
         return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
-    if neuron.spiking and "v_th" in neuron.coefficient_names:
-        return f"{name} has thresholds that are listed, drawn or learned, and the kernels have one that is fixed"
     if w_in.device.type != "cpu":
         return f"the weights are on {w_in.device.type}, and the kernels run on the CPU"
     if w_in.dtype not in _DTYPES:

@@ -66,27 +66,24 @@ def _keep(out: Array, s: int, t: int, row: Array) -> None:
 @kernel(ADVANCE)
 def advance_alif(
     pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
-    coefficients: Array, constants: Array, v: Array, second: Array, left: Array,
+    coefficients: Array, v: Array, second: Array, left: Array,
     spike_pointer: Array, spike_index: Array, known: int,
     output: Array, potentials: Array, seconds: Array, currents: Array, arguments: Array, scratch: Array,
     silent: int, steps: int, flags: int,
 ) -> None:  # fmt: skip
     """B = v_th + beta a;  S = step((v - B) / unit);  a' = r a + k S;  v' = b v + g cur - S R, or (b v + g cur) (1 - S).
 
-    R is v_th, or the B that was crossed, with a or (late) with a'. The unit is a constant, or B.
+    R is v_th, or the B that was crossed, with a or (late) with a'. The unit is a number, or B.
 
     Args:
-        coefficients: [5, N]: b, g, r, k, beta.
-        constants: v_th, unit.
+        coefficients: [7, N]: b, g, r, k, beta, v_th, unit.
         second: a.
         seconds, currents, arguments: a[n], cur[n] and (v - B) / unit, [S, T, N]; empty when not wanted.
         scratch: [4, N], to work in.
     """
     samples, n = v.shape
-    v_th, unit = constants[0], constants[1]
-    decay_mem, gain, decay_adapt, rise, beta = (
-        coefficients[0], coefficients[1], coefficients[2], coefficients[3], coefficients[4],
-    )  # fmt: skip
+    decay_mem, gain, decay_adapt, rise = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    beta, v_th, unit = coefficients[4], coefficients[5], coefficients[6]
     zero = real(1) if flags & RESET_ZERO else real(0)
     subtract = real(1) - zero
     crossed = subtract if flags & THRESHOLD_CROSSED else real(0)
@@ -101,8 +98,8 @@ def advance_alif(
             _keep(potentials, s, t, vs)
             _keep(seconds, s, t, a)
             for j in range(n):
-                threshold = v_th + beta[j] * a[j]
-                x[j] = (vs[j] - threshold) / (threshold if relative else unit)
+                threshold = v_th[j] + beta[j] * a[j]
+                x[j] = (vs[j] - threshold) / (threshold if relative else unit[j])
             _keep(arguments, s, t, x)
             if known:
                 _mark(spike_pointer, spike_index, row, z)
@@ -114,7 +111,7 @@ def advance_alif(
             _keep(currents, s, t, cur)
             for j in range(n):
                 later = decay_adapt[j] * a[j] + rise[j] * z[j]
-                height = v_th + crossed * (beta[j] * (later if late else a[j]))
+                height = v_th[j] + crossed * (beta[j] * (later if late else a[j]))
                 u = decay_mem[j] * vs[j] + gain[j] * cur[j]
                 vs[j] = u * (real(1) - zero * z[j]) - subtract * (z[j] * height)
                 a[j] = later
@@ -123,20 +120,18 @@ def advance_alif(
 @kernel(RETREAT, fast=True)
 def retreat_alif(
     psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, seconds: Array, currents: Array,
-    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array, constants: Array,
+    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array,
     grad_v: Array, grad_second: Array, grad_z: Array, delta: Array, grad_coefficients: Array, scratch: Array, chosen: Array,
     steps: int, flags: int,
 ) -> None:  # fmt: skip
     """The adjoint of ``advance_alif``; the height of a reset is no constant, whether S in it is one or not.
 
     Args:
-        grad_coefficients: [S, 5, N], in the order of ``coefficients``; empty when not wanted.
+        grad_coefficients: [S, 7, N], in the order of ``coefficients``; empty when not wanted.
     """
     samples, n = grad_v.shape
-    v_th, unit = constants[0], constants[1]
-    decay_mem, gain, decay_adapt, rise, beta = (
-        coefficients[0], coefficients[1], coefficients[2], coefficients[3], coefficients[4],
-    )  # fmt: skip
+    decay_mem, gain, decay_adapt, rise = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    beta, v_th, unit = coefficients[4], coefficients[5], coefficients[6]
     zero = real(1) if flags & RESET_ZERO else real(0)
     subtract = real(1) - zero
     crossed = subtract if flags & THRESHOLD_CROSSED else real(0)
@@ -179,15 +174,18 @@ def retreat_alif(
                     sums[2, j] += above * a[j]
                     sums[3, j] += above * z[j]
                     sums[4, j] += height * (a[j] + late * (next_a - a[j]))
+                    sums[5, j] -= subtract * gv[j] * z[j]
             for j in range(n):
                 gu = gv[j] * (real(1) - zero * z[j])
                 felt = a[j] + late * (decay_adapt[j] * a[j] + rise[j] * z[j] - a[j])
-                amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (v_th + crossed * beta[j] * felt)
+                amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (
+                    v_th[j] + crossed * beta[j] * felt
+                )
                 height = -gv[j] * z[j] * crossed
                 above = ga[j] + late * beta[j] * height
                 gz = b[j] - attached * gv[j] * amount + rise[j] * above
-                threshold = v_th + beta[j] * a[j]
-                divisor = relative * threshold + (real(1) - relative) * unit
+                threshold = v_th[j] + beta[j] * a[j]
+                divisor = relative * threshold + (real(1) - relative) * unit[j]
                 gx = gz * h[j] / divisor
                 lifted = -gx * (relative * (v[j] / divisor) + (real(1) - relative))
                 b[j] = lifted
@@ -196,6 +194,8 @@ def retreat_alif(
             if wants:
                 for j in range(n):
                     sums[4, j] += b[j] * a[j]
+                    sums[5, j] += b[j]
+                    sums[6, j] += b[j] * (v[j] - v_th[j] - beta[j] * a[j]) / unit[j]
             if grad_potentials.size > 0:
                 g = grad_potentials[s, t]
                 for j in range(n):
@@ -205,7 +205,7 @@ def retreat_alif(
 @kernel(ADVANCE)
 def advance_adlif(
     pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
-    coefficients: Array, constants: Array, v: Array, second: Array, left: Array,
+    coefficients: Array, v: Array, second: Array, left: Array,
     spike_pointer: Array, spike_index: Array, known: int,
     output: Array, potentials: Array, seconds: Array, currents: Array, arguments: Array, scratch: Array,
     silent: int, steps: int, flags: int,
@@ -215,17 +215,14 @@ def advance_adlif(
     y is u, or v; w' is felt at once, or (late) in the next step.
 
     Args:
-        coefficients: [6, N]: c, g, r, k, a, b.
-        constants: v_th.
+        coefficients: [7, N]: c, g, r, k, a, b, v_th.
         second: w.
         seconds, currents, arguments: w[n], cur[n] and v - v_th, [S, T, N]; empty when not wanted.
         scratch: [4, N], to work in.
     """
     samples, n = v.shape
-    v_th = constants[0]
-    decay_mem, gain, decay_adapt, drawn, by_v, by_z = (
-        coefficients[0], coefficients[1], coefficients[2], coefficients[3], coefficients[4], coefficients[5],
-    )  # fmt: skip
+    decay_mem, gain, decay_adapt, drawn = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    by_v, by_z, v_th = coefficients[4], coefficients[5], coefficients[6]
     zero = real(1) if flags & RESET_ZERO else real(0)
     subtract = real(1) - zero
     late = bool(flags & ADAPTS_LATE)
@@ -239,7 +236,7 @@ def advance_adlif(
             _keep(potentials, s, t, vs)
             _keep(seconds, s, t, w)
             for j in range(n):
-                x[j] = vs[j] - v_th
+                x[j] = vs[j] - v_th[j]
             _keep(arguments, s, t, x)
             if known:
                 _mark(spike_pointer, spike_index, row, z)
@@ -250,7 +247,7 @@ def advance_adlif(
                 come_back(w_rec_t, spike_index, spike_pointer[row], spike_pointer[row + 1], back, cur)
             _keep(currents, s, t, cur)
             for j in range(n):
-                u = vs[j] * (real(1) - zero * z[j]) - subtract * (z[j] * v_th)
+                u = vs[j] * (real(1) - zero * z[j]) - subtract * (z[j] * v_th[j])
                 later = decay_adapt[j] * w[j] + drawn[j] * (by_v[j] * (vs[j] if unreset else u) + by_z[j] * z[j])
                 vs[j] = decay_mem[j] * u + gain[j] * (cur[j] - (w[j] if late else later))
                 w[j] = later
@@ -259,20 +256,18 @@ def advance_adlif(
 @kernel(RETREAT, fast=True)
 def retreat_adlif(
     psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, seconds: Array, currents: Array,
-    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array, constants: Array,
+    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array,
     grad_v: Array, grad_second: Array, grad_z: Array, delta: Array, grad_coefficients: Array, scratch: Array, chosen: Array,
     steps: int, flags: int,
 ) -> None:  # fmt: skip
     """The adjoint of ``advance_adlif``.
 
     Args:
-        grad_coefficients: [S, 6, N], in the order of ``coefficients``; empty when not wanted.
+        grad_coefficients: [S, 7, N], in the order of ``coefficients``; empty when not wanted.
     """
     samples, n = grad_v.shape
-    v_th = constants[0]
-    decay_mem, gain, decay_adapt, drawn, by_v, by_z = (
-        coefficients[0], coefficients[1], coefficients[2], coefficients[3], coefficients[4], coefficients[5],
-    )  # fmt: skip
+    decay_mem, gain, decay_adapt, drawn = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    by_v, by_z, v_th = coefficients[4], coefficients[5], coefficients[6]
     zero = real(1) if flags & RESET_ZERO else real(0)
     subtract = real(1) - zero
     late = real(1) if flags & ADAPTS_LATE else real(0)
@@ -304,7 +299,7 @@ def retreat_adlif(
             if wants:
                 sums = grad_coefficients[s]
                 for j in range(n):
-                    u = v[j] * (real(1) - zero * z[j]) - subtract * (z[j] * v_th)
+                    u = v[j] * (real(1) - zero * z[j]) - subtract * (z[j] * v_th[j])
                     y = u + unreset * (v[j] - u)
                     driven = by_v[j] * y + by_z[j] * z[j]
                     felt = w[j] + (real(1) - late) * (decay_adapt[j] * w[j] + drawn[j] * driven - w[j])
@@ -315,14 +310,20 @@ def retreat_adlif(
                     sums[3, j] += above * driven
                     sums[4, j] += above * drawn[j] * y
                     sums[5, j] += above * drawn[j] * z[j]
+                    gu = decay_mem[j] * gv[j] + (real(1) - unreset) * above * drawn[j] * by_v[j]
+                    sums[6, j] -= subtract * gu * z[j]
             for j in range(n):
                 above = gw[j] - (real(1) - late) * d[j]
                 pulled = above * drawn[j] * by_v[j]
                 gu = decay_mem[j] * gv[j] + (real(1) - unreset) * pulled
-                amount = zero * v[j] + subtract * v_th
+                amount = zero * v[j] + subtract * v_th[j]
                 gz = b[j] + above * drawn[j] * by_z[j] - attached * gu * amount
                 gw[j] = decay_adapt[j] * above - late * d[j]
-                gv[j] = gu * (real(1) - zero * z[j]) + unreset * pulled + gz * h[j]
+                b[j] = gz * h[j]
+                gv[j] = gu * (real(1) - zero * z[j]) + unreset * pulled + b[j]
+            if wants:
+                for j in range(n):
+                    sums[6, j] -= b[j]
             if grad_potentials.size > 0:
                 g = grad_potentials[s, t]
                 for j in range(n):

@@ -104,6 +104,11 @@ def _accumulated(total: Any, x: Any, y: Any) -> Any:
     return total + x * y
 
 
+@rowwise()
+def _lowered(total: Any, x: Any, y: Any) -> Any:
+    return total - x * y
+
+
 @helper
 def _gather_values(rows: Array, index: Array, value: Array, lo: int, hi: int, out: Array) -> None:
     """out += value times row, for each event."""
@@ -173,7 +178,7 @@ def _read(v: Array, t: int, found: Array, at: Array, flags: int) -> None:
 
 ADVANCE = (
     "void(int64[::1], int32[::1], real[::1], real[:,:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
-    "real[:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
+    "real[:,::1], real[:,::1], real[:,::1], real[:,::1], int64[::1], int32[::1], int64,"
     "real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,::1], int64, int64, int64)"
 )
 """Signature of every ``advance``."""
@@ -182,7 +187,7 @@ ADVANCE = (
 @kernel(ADVANCE)
 def advance(
     pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, w_rec_t: Array, first: Array,
-    coefficients: Array, constants: Array, v: Array, second: Array, left: Array,
+    coefficients: Array, v: Array, second: Array, left: Array,
     spike_pointer: Array, spike_index: Array, known: int,
     output: Array, potentials: Array, seconds: Array, currents: Array, arguments: Array, scratch: Array,
     silent: int, steps: int, flags: int,
@@ -196,7 +201,6 @@ def advance(
         w_in_t, w_rec_t: weights by presynaptic neuron, [K, N] and [N, N].
         first: [S, N], what arrives through w_rec at the first step when ``delayed``.
         coefficients: [4, N]: a, b, g and v_th.
-        constants: not used here.
         v, second, left: [S, N], the state: potential, i, and steps of the refractory period; overwritten with the last one.
         spike_pointer, spike_index: the events of the layer itself; written, or read when ``known``.
         output, potentials, currents: S[n] (or v[n]), v[n] and x[n], [S, T, N]; empty when not wanted.
@@ -315,7 +319,7 @@ def product(delta: Array, rows: Array, out: Array) -> None:
 
 RETREAT = (
     "void(real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], real[:,:,::1], int64[::1],"
-    "int32[::1], real[:,::1], real[:,::1], real[:,::1], real[::1], real[:,::1], real[:,::1], real[:,::1],"
+    "int32[::1], real[:,::1], real[:,::1], real[:,::1], real[:,::1], real[:,::1], real[:,::1],"
     "real[:,:,::1], real[:,:,::1], real[:,:,::1], int32[::1], int64, int64)"
 )
 """Signature of every ``retreat``."""
@@ -347,7 +351,7 @@ def send_back(delta: Array, h: Array, w_rec_t: Array, chosen: Array, out: Array)
 @kernel(RETREAT, fast=True)
 def retreat(
     psi: Array, grad_output: Array, grad_potentials: Array, potentials: Array, seconds: Array, currents: Array,
-    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array, constants: Array,
+    spike_pointer: Array, spike_index: Array, w_rec: Array, w_rec_t: Array, coefficients: Array,
     grad_v: Array, grad_second: Array, grad_z: Array, delta: Array, grad_coefficients: Array, scratch: Array, chosen: Array,
     steps: int, flags: int,
 ) -> None:  # fmt: skip
@@ -428,6 +432,13 @@ def retreat(
                 _accumulated(g_sum, g_sum, gv, x)
                 if has_current:
                     _accumulated(a_sum, a_sum, d, x)
+                lowered = grad_coefficients[s, 3]
+                _lowered(lowered, lowered, b, h)
+                if grad_output.size > 0:
+                    _lowered(lowered, lowered, grad_output[s, t], h)
+                if not to_zero:
+                    for e in range(spike_pointer[s * steps + t], spike_pointer[s * steps + t + 1]):
+                        lowered[spike_index[e]] -= gv[spike_index[e]]
             if has_current:
                 _mixed(grad_second[s], decay_syn, d, gain, gv)
             if grad_output.size > 0:
