@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from .. import distributions, firing, initializers, neurons, recipes
+from .. import distributions, encoders, firing, initializers, losses, neurons, readouts, recipes
 from ..naming import available
 from ..neurons import AbstractNeuron, AbstractSpikingNeuron
 
@@ -22,6 +22,9 @@ KINDS: dict[str, ModuleType] = {
     "distributions": distributions,
     "initializers": initializers,
     "recipes": recipes,
+    "encoders": encoders,
+    "readouts": readouts,
+    "losses": losses,
 }
 
 

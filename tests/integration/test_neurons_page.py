@@ -25,7 +25,7 @@ def test_the_tables_are_what_the_code_says():
 
 
 def test_every_thing_of_the_tables_says_its_formula_and_every_model_its_source():
-    for kind in ("neurons", "firing", "initializers", "recipes"):
+    for kind in ("neurons", "firing", "initializers", "recipes", "encoders"):
         for row in _page.table(kind).splitlines()[2:]:
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
             assert all(cells[k] for k in (0, 1, -1)), row
