@@ -16,6 +16,6 @@ def test_the_code_of_the_page_runs():
 
 def test_every_row_of_the_benchmark_is_on_the_page_with_its_figures():
     source = (ROOT / "benchmarks" / "delays.py").read_text(encoding="utf-8")
-    names = re.findall(r'^        "([^"]+)": (?:plain|lambda)', source, re.MULTILINE)
+    names = re.findall(r'^    "([^"]+)": \((?:RATES|SPEEDS)', source, re.MULTILINE)
     rows = dict(re.findall(r"^\| ([^|]+?) \| ([0-9.]+) ± [0-9.]+ \|", PAGE, re.MULTILINE))
     assert names == list(rows)
