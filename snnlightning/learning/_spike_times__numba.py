@@ -40,7 +40,8 @@ def crossing(v: float, i: float, tau_m: float, tau_s: float, v_th: float) -> flo
 
 @kernel(
     "void(real[:,::1], real[:,:,::1], real[:,::1], real, real, real, real,"
-    "real[:,::1], int64[:,::1], real[:,::1], int64[:,::1], int64[::1])"
+    "real[:,::1], int64[:,::1], real[:,::1], int64[:,::1], int64[::1])",
+    arrays=True,
 )
 def simulate(
     arrivals: Array, jumps: Array, w_rec_t: Array, tau_m: float, tau_s: float, v_th: float, end: float,
@@ -100,7 +101,8 @@ def simulate(
 
 @kernel(
     "void(real[:,::1], real[:,:,::1], real[:,::1], real, real, real, real, real[:,::1], int64[:,::1], real[:,::1],"
-    "int64[:,::1], int64[::1], real[:,::1], real[:,::1], real[:,::1], real[:,:,::1], real[:,::1])"
+    "int64[:,::1], int64[::1], real[:,::1], real[:,::1], real[:,::1], real[:,:,::1], real[:,::1])",
+    arrays=True,
 )
 def adjoint(
     arrivals: Array, jumps: Array, w_rec_t: Array, tau_m: float, tau_s: float, v_th: float, end: float,

@@ -8,6 +8,7 @@ then load. A place that cannot be written to costs the cache and nothing else.
 import contextlib
 import functools
 import hashlib
+import importlib
 import inspect
 import logging
 import pickle
@@ -30,10 +31,11 @@ logger = logging.getLogger("snnlightning.numba")
 
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered and fused; NaN and infinity keep their meaning (no ``nnan``, no ``ninf``)."""
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-"""Division by zero gives infinity, as tensors do. Kernels make no arrays, so their rows need no counting of references."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""Division by zero gives infinity, as tensors do."""
 _NOTICEABLE_S = 0.5
 _compiling = threading.RLock()
+_fetched: set[str] = set()
 
 
 class Kernel:
@@ -43,10 +45,16 @@ class Kernel:
         function: the loop, in the subset of Python that Numba compiles; it may use ``real`` (the element type) and helpers.
         signature: Numba's notation, with ``real`` for the element type.
         fast: whether sums may be reordered.
+        arrays: whether it makes arrays; one that makes none needs no counting of references, which costs a tenth of its time.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: str, fast: bool) -> None:
+    def __init__(self, function: Callable[..., Any], signature: str, fast: bool = False, arrays: bool = False) -> None:
         self.function, self.signature, self.fast = function, signature, fast
+        self.options: dict[str, Any] = {
+            **_OPTIONS,
+            "fastmath": _FAST if fast else False,
+            **({} if arrays else {"_nrt": False}),
+        }
         self._compiled: dict[str, Callable[..., Any]] = {}
 
     def of(self, dtype: str) -> Callable[..., Any]:
@@ -60,9 +68,9 @@ class Kernel:
         return found
 
 
-def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
+def kernel(signature: str, *, fast: bool = False, arrays: bool = False) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorator: this loop is a kernel."""
-    return lambda function: Kernel(function, signature, fast)
+    return lambda function: Kernel(function, signature, fast, arrays)
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,13 +81,16 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_use() -> bool:
     """Whether this process has Numba's code at work already, so that one more kernel costs milliseconds and no second."""
-    return "numba.core.typing.arraydecl" in sys.modules  # loaded with the first function
+    return bool(_fetched) or "numba.core.typing.arraydecl" in sys.modules  # loaded with the first function of anybody
 
 
 def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
     numba = require("numba", "fast", "backend='numba'")
-    fastmath: Any = _FAST if wanted.fast else False
-    codes = [repr((_OPTIONS, sorted(fastmath or ()))).encode()]
+    codes = [
+        repr(
+            sorted((key, sorted(value) if isinstance(value, set) else value) for key, value in wanted.options.items())
+        ).encode()
+    ]
 
     def with_helpers(function: Callable[..., Any]) -> dict[str, Any]:
         """What the function sees, with compiled helpers."""
@@ -88,11 +99,10 @@ def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
             value = found[name]
             if hasattr(value, "build"):
                 found[name] = vectors.intrinsic(value)
-                codes.append(_vectors())
+                codes.extend((_vectors(), _told(value.__dict__.get("says", value).__code__)))
             elif getattr(value, "helper", False):
-                found[name] = _helper(value, dtype, wanted.fast, with_helpers(value), fastmath)
-                code = value.__code__
-                codes.append(code.co_code + repr((code.co_consts, code.co_names)).encode())
+                found[name] = _helper(value, dtype, wanted, with_helpers(value))
+                codes.append(_told(value.__code__))
         return found
 
     namespace = with_helpers(wanted.function)
@@ -101,28 +111,50 @@ def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
     function = _retyped(wanted.function, f"{dtype}_{digest}", dtype, namespace)
     signature = wanted.signature.replace("real", dtype)
     try:
-        dispatcher = numba.njit(**_OPTIONS, fastmath=fastmath, cache=True)(function)
+        dispatcher = numba.njit(**wanted.options, cache=True)(function)
         folder = Path(dispatcher.stats.cache_path)
         with _one_process_at_a_time(folder):
             _fill(dispatcher, signature, folder)
     except (OSError, RuntimeError, EOFError, pickle.PickleError) as error:
         # No place for a cache, a full disk, or a file that a crash cut short: go on without.
         _say(f"compiled code is not kept on disk ({type(error).__name__}: {error}); set NUMBA_CACHE_DIR to a folder.")
-        dispatcher = numba.njit(**_OPTIONS, fastmath=fastmath)(function)
+        dispatcher = numba.njit(**wanted.options)(function)
         _fill(dispatcher, signature, None)
     dispatcher.disable_compile()
+    _fetched.add(wanted.function.__name__)
     compiled: Callable[..., Any] = dispatcher
     return compiled
 
 
 def _fill(dispatcher: Any, signature: str, folder: Path | None) -> None:
     start = time.perf_counter()
+    if folder is not None and _loaded(dispatcher, signature):
+        return
     dispatcher.compile(signature)
     if not dispatcher.stats.cache_hits and time.perf_counter() - start > _NOTICEABLE_S:
         kept = f"kept in {folder}" if folder else "not kept"
         _say(
             f"compiling the Numba kernels takes a few seconds, once; {kept}. snnlightning.scan.warmup() does it ahead."
         )
+
+
+def _loaded(dispatcher: Any, signature: str) -> bool:
+    """Load what is in the cache without the tables of types that only compiling needs: filling them takes 0.4 s.
+
+    Numba has no public way to do so; one that is arranged otherwise inside takes the long way.
+    """
+    try:
+        importlib.import_module("numba.core.runtime").rtsys.initialize(dispatcher.targetctx)
+        found = dispatcher._cache._load_overload(signature, dispatcher.targetctx)
+        if found is not None:
+            dispatcher.add_overload(found)
+    except (AttributeError, TypeError, ImportError):
+        return False
+    return found is not None
+
+
+def _told(code: types.CodeType) -> bytes:
+    return code.co_code + repr((code.co_consts, code.co_names)).encode()
 
 
 @functools.cache
@@ -137,16 +169,15 @@ def _say(message: str) -> None:
     logger.info(message)
 
 
-_helpers: dict[tuple[Callable[..., Any], str, bool], Callable[..., Any]] = {}
+_helpers: dict[tuple[Callable[..., Any], str, str], Callable[..., Any]] = {}
 
 
-def _helper(function: Callable[..., Any], dtype: str, fast: bool, namespace: dict[str, Any], fastmath: Any) -> Any:
+def _helper(function: Callable[..., Any], dtype: str, caller: Kernel, namespace: dict[str, Any]) -> Any:
     """Compiled once, for all loops that call it."""
-    key = (function, dtype, fast)
+    key = (function, dtype, repr(caller.options))
     if key not in _helpers:
-        _helpers[key] = require("numba", "fast", "backend='numba'").njit(**_OPTIONS, fastmath=fastmath)(
-            _retyped(function, dtype, dtype, namespace)
-        )
+        made = require("numba", "fast", "backend='numba'").njit(**caller.options)
+        _helpers[key] = made(_retyped(function, dtype, dtype, namespace))
     return _helpers[key]
 
 

@@ -169,7 +169,7 @@ def rowwise(outs: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
         del plain.__wrapped__
         names = [f"out_{k}" for k in range(outs)] + list(inspect.signature(function).parameters)
-        plain.__dict__.update(build=build, names=names)
+        plain.__dict__.update(build=build, names=names, says=function)
         return plain
 
     return mark
