@@ -63,8 +63,9 @@ LIGHTNINGS_DEFAULT = 1000
 """Epochs of a Trainer that was not told."""
 _FREE_TO_CHANGE = ("trials", "budget_epochs", "retries", "final_seeds", "finalists")
 """Keys that may differ when a study is taken up again; all others define it."""
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+"""Strategies of Lightning in which every rank holds the whole network: the study keeps the weights of the best epoch."""
 _OWNED = (
-    "strategy",
     "num_nodes",
     "logger",
     "callbacks",
@@ -157,6 +158,11 @@ class StudyConfig:
         policy = _policy(resolved["policy"])
         resolved["policy"] = {"name": resolved["policy"]["name"], **dataclasses.asdict(policy)}
         in_flight = _whole("in_flight", resolved["in_flight"], 1)
+        if base["trainer"].get("devices", 1) > 1 and getattr(policy, "sweep", None) is not None:
+            raise ConfigurationError(
+                f"trainer.devices is {base['trainer']['devices']}, and policy {resolved['policy']['name']} looks at trained networks "
+                "again on one device; add sweep: false to the policy, or use devices: 1."
+            )
         return cls(
             name=resolved["name"],
             seed=_whole("seed", resolved["seed"], 0),
@@ -185,6 +191,11 @@ class StudyConfig:
     def costs(self, values: Mapping[str, float]) -> list[float]:
         """Values of the objectives on their own axes, turned so that lower is better."""
         return [objective.cost(values[name]) for name, objective in self.objectives.items()]
+
+    @property
+    def devices(self) -> int:
+        """How many devices a trial trains on."""
+        return int(self.base["trainer"].get("devices", 1))
 
     @property
     def max_epochs(self) -> int:
@@ -237,9 +248,12 @@ def _trainer(raw: object) -> dict[str, Any]:
         raise ConfigurationError(f"trainer.{owned[0]} is set by the study itself; leave it out.")
     if "max_epochs" in raw:
         _whole("trainer.max_epochs", raw["max_epochs"], 1)
-    if raw.get("devices", 1) != 1:
+    if "devices" in raw:
+        _whole("trainer.devices", raw["devices"], 1)
+    if raw.get("strategy", "auto") not in STRATEGIES:
         raise ConfigurationError(
-            f"trainer.devices is {raw['devices']!r}; a trial trains on one device, and --workers says how many train at once."
+            f"trainer.strategy is {raw['strategy']!r}; a trial trains with one of {', '.join(STRATEGIES)}. The study starts the "
+            "processes of a trial itself, so a strategy that starts its own (ddp_spawn, ddp_notebook) is not needed."
         )
     known = [key for key in inspect.signature(L.Trainer).parameters if key not in _OWNED]
     _only_known("trainer.", raw, known)

@@ -9,9 +9,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-__all__ = ["Job", "JobLostError", "Result", "StopAsked", "SweptPoint"]
+from ..errors import SnnLightningError
+
+__all__ = ["Job", "JobLostError", "Result", "StopAsked", "SweptPoint", "TrialError"]
 
 Action = Literal["train", "resume", "child"]
+
+
+class TrialError(SnnLightningError, RuntimeError):
+    """A trial that cannot give a result, with the reason."""
 
 
 class StopAsked(BaseException):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import StudyError, require
 from .files import read_json, write_json
-from .pool import worker_environment
+from .processes import worker_environment
 
 __all__ = ["slurm_workers"]
 

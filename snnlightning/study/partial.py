@@ -52,7 +52,8 @@ class Partial(L.Callback):
         temporary = self.file.with_name(f".{self.file.name}.{os.getpid()}")
         try:
             trainer.save_checkpoint(temporary, weights_only=False)
-            temporary.replace(self.file)
+            if trainer.is_global_zero:
+                temporary.replace(self.file)
         except (OSError, RuntimeError) as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -65,7 +66,8 @@ class Partial(L.Callback):
         self.file.unlink(missing_ok=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if time.monotonic() - self._saved >= self.every_s and not trainer.should_stop:
+        due = time.monotonic() - self._saved >= self.every_s and not trainer.should_stop
+        if trainer.strategy.broadcast(due):  # all ranks save, or none
             self.save(trainer)
 
     def state_dict(self) -> dict[str, Any]:

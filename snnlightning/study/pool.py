@@ -7,10 +7,10 @@ running, which another one goes on with, or which is reported as failed with the
 import abc
 import collections
 import contextlib
+import itertools
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from ..errors import StudyError
 from .interrupts import Interrupts
+from .processes import gpu_environment, gpus_here, how_it_died, worker_environment
 from .worker import Task, be_quiet, execute
 
 __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
@@ -28,20 +29,6 @@ __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
 Message = dict[str, Any]
 _NOBODY = -1
 _ENTRY = "import sys; from snnlightning.study.worker import main; main(*sys.argv[1:])"
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """What a worker process gets beside this process's own environment: its threads, and the same modules to import."""
-    one = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {**one, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
-def how_it_died(code: int) -> str:
-    """The exit status of a process in words."""
-    if code >= 0:
-        return f"exit status {code}"
-    hint = "; out of memory?" if code == -signal.SIGKILL else ""
-    return f"signal {-code}, {signal.Signals(-code).name}{hint}"
 
 
 class AbstractPool(abc.ABC):
@@ -124,6 +111,7 @@ class ProcessPool(AbstractPool):
         threads: torch threads of each process.
         retries: how often a job is run again after the process that had it died.
         told: is told in a sentence when that happens.
+        devices: of a trial; processes share the GPUs of the machine out among them.
     """
 
     def __init__(
@@ -133,7 +121,10 @@ class ProcessPool(AbstractPool):
         threads: int = 1,
         retries: int = 0,
         told: Callable[[str], None] = lambda sentence: None,
+        devices: int = 1,
     ) -> None:
+        self.devices, self._gpus = devices, gpus_here()
+        self._seats: dict[int, int] = {}
         self.directory, self.threads, self.size, self.retries, self.told = directory, threads, workers, retries, told
         self._lost: collections.Counter[int] = collections.Counter()
         # SimpleQueue: a signal handler may put into it while this thread waits in get.
@@ -194,6 +185,8 @@ class ProcessPool(AbstractPool):
     def _start(self) -> None:
         worker = self._started
         self._started += 1
+        seat = next(k for k in itertools.count() if k not in self._seats.values())
+        self._seats[worker] = seat
         process = subprocess.Popen(
             [sys.executable, "-c", _ENTRY, str(self.directory), str(self.threads)],
             stdin=subprocess.PIPE,
@@ -202,7 +195,7 @@ class ProcessPool(AbstractPool):
             text=True,
             encoding="utf-8",
             bufsize=1,
-            env={**os.environ, **worker_environment(self.threads)},
+            env={**os.environ, **worker_environment(self.threads), **gpu_environment(self._gpus, seat, self.devices)},
             start_new_session=True,  # Ctrl-C is for the study, which then stops its workers
         )
         self._processes[worker] = process
@@ -240,6 +233,7 @@ class ProcessPool(AbstractPool):
 
     def _bury(self, worker: int) -> Message | None:
         process = self._processes.pop(worker)
+        del self._seats[worker]
         code = process.wait()
         self._close(worker, process)
         if worker in self._idle:

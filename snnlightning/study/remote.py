@@ -19,7 +19,8 @@ from typing import Any, Self
 
 from ..errors import StudyError
 from .interrupts import Interrupts
-from .pool import AbstractPool, Message, how_it_died, worker_environment
+from .pool import AbstractPool, Message
+from .processes import gpu_environment, gpus_here, how_it_died, worker_environment
 from .queue import JobQueue, Ticket, key_of
 from .serving import ENTRY, LEASE_S, PARENT, STORAGE, worker_name
 from .worker import Task
@@ -57,6 +58,7 @@ class RemotePool(AbstractPool):
         lease_s: a claim that does not beat so long is lost.
         engine: entered once jobs are up, left at the end: what starts workers elsewhere.
         told: is told in a sentence what happens to workers.
+        devices: of a trial; workers here share the GPUs of this machine out among them.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class RemotePool(AbstractPool):
         lease_s: float = LEASE_S,
         engine: contextlib.AbstractContextManager[object] | None = None,
         told: Callable[[str], None] = lambda sentence: None,
+        devices: int = 1,
     ) -> None:
+        self.devices, self._gpus = devices, gpus_here()
         self.queue, self.directory, self.about = queue, directory, about
         self.local, self.url, self.retries, self.lease_s, self.told = local, url, retries, lease_s, told
         self.engine = contextlib.nullcontext() if engine is None else engine
@@ -122,7 +126,7 @@ class RemotePool(AbstractPool):
         ticket = self._known.pop(key_of(job), None) or self.queue.publish(job)
         self._watched[ticket.identity] = _Watched(job, ticket)
         while len(self._processes) < self.local:
-            self._processes.append(self._start())
+            self._processes.append(self._start(len(self._processes)))
 
     def wake(self) -> None:
         self._woken.set()
@@ -201,10 +205,11 @@ class RemotePool(AbstractPool):
                 if ticket.state == "running" and ticket.worker == name:
                     watched.ticket = ticket
                     self._lost(identity, f"it died ({how_it_died(code)})")
-            self._processes[place] = self._start()
+            self._processes[place] = self._start(place)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        environment = {**os.environ, **worker_environment(1), PARENT: str(os.getpid())}
+    def _start(self, place: int) -> "subprocess.Popen[bytes]":
+        gpus = gpu_environment(self._gpus, place, self.devices)
+        environment = {**os.environ, **worker_environment(1), **gpus, PARENT: str(os.getpid())}
         environment.pop(STORAGE, None)  # it may be another study's
         if self.url is not None:
             environment[STORAGE] = self.url  # not on the command line, where everybody reads the password

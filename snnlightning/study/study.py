@@ -128,7 +128,9 @@ class Study:
                 if remote:
                     pool = self._remote_pool(storage, identity, workers, lease_s, engine, told)
                 elif workers:
-                    pool = ProcessPool(workers, self.directory, retries=self.config.retries, told=told)
+                    pool = ProcessPool(
+                        workers, self.directory, retries=self.config.retries, told=told, devices=self.config.devices
+                    )
                 else:
                     pool = InlinePool(self.directory)
                 try:
@@ -219,6 +221,7 @@ class Study:
             retries=self.config.retries,
             engine=engine,
             told=told,
+            devices=self.config.devices,
             **({} if lease_s is None else {"lease_s": lease_s}),
         )
 

@@ -19,23 +19,18 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from ..errors import SnnLightningError
 from ..training import EnergyLogger, SpikingModule
 from .building import build
 from .edits import KeepZeros, inherit_weights
 from .files import CHECKPOINT, STATE, trial_directory, write_csv, write_json, write_yaml
-from .jobs import Job, StopAsked
+from .jobs import Job, StopAsked, TrialError
 from .partial import Partial
 from .room import with_room
 from .sweep import Candidate, Sweep, can_stop, sweep_network
 
-__all__ = ["Recorder", "TrialError", "TrialResult", "data_module", "run_trial"]
+__all__ = ["Recorder", "TrialResult", "data_module", "run_trial"]
 
 EpochHook = Callable[[int, dict[str, float]], None]
-
-
-class TrialError(SnnLightningError, RuntimeError):
-    """A trial that cannot give a result, with the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +167,7 @@ def run_trial(
     on_epoch: EpochHook = lambda epoch, metrics: None,
     profiles: Sequence[str] = (),
     told: Callable[[str], None] = lambda sentence: None,
+    leads: bool = True,
 ) -> TrialResult:
     """Do a job: train a configuration, go on with a training (also one that was cut off in this job), or train a child.
 
@@ -184,6 +180,7 @@ def run_trial(
         on_epoch: called after every epoch.
         profiles: chips on which every validation is priced.
         told: is told in a sentence what the training waits for.
+        leads: whether this process is rank 0 of the training, which writes the files; see :mod:`snnlightning.study.ranks`.
 
     Raises:
         TrialError: the loss is not finite, or there was no validation epoch.
@@ -193,8 +190,9 @@ def run_trial(
     config = job.config
     folder = trial_directory(directory, job.number)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").unlink(missing_ok=True)
-    with_room(lambda: write_yaml(folder / "config.yaml", config), folder, told)
+    if leads:
+        (folder / "result.json").unlink(missing_ok=True)
+        with_room(lambda: write_yaml(folder / "config.yaml", config), folder, told)
     L.seed_everything(int(config["seed"]), workers=False, verbose=False)
     data = data_module(config["data"])
     model = build("model", config["model"])
@@ -215,11 +213,12 @@ def run_trial(
     try:
         trainer.fit(model, datamodule=data, ckpt_path=before)
     except StopAsked:
-        partial.save(trainer)
+        if trainer.world_size == 1:  # else the other ranks are in the next epoch by now
+            partial.save(trainer)
         raise
     finally:
         columns = dict.fromkeys(key for row in recorder.rows for key in row)
-        if recorder.rows:
+        if recorder.rows and leads:
             with_room(lambda: write_csv(folder / "metrics.csv", columns, recorder.rows), folder, told)
     if recorder.best is None:
         raise TrialError("no epoch was trained and validated; check trainer.max_epochs and check_val_every_n_epoch")
@@ -244,8 +243,9 @@ def run_trial(
         swept=swept,
         sweep_epochs=charged,
     )
-    with_room(lambda: write_json(folder / "result.json", dataclasses.asdict(result)), folder, told)
-    partial.remove()
+    if leads:
+        with_room(lambda: write_json(folder / "result.json", dataclasses.asdict(result)), folder, told)
+        partial.remove()
     return result
 
 
@@ -282,7 +282,8 @@ def _save(trainer: L.Trainer, file: Path, *, weights_only: bool) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}")  # a worker taken for dead may still be writing
     try:
         trainer.save_checkpoint(temporary, weights_only=weights_only)
-        temporary.replace(file)
+        if trainer.is_global_zero:
+            temporary.replace(file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -306,5 +307,5 @@ def quiet_trainer(**arguments: Any) -> L.Trainer:
 
 def evaluation_trainer(configured: Mapping[str, Any], **arguments: Any) -> L.Trainer:
     """The Trainer of a configuration for looking only: where and in which precision, and nothing about training."""
-    where = {key: configured[key] for key in ("accelerator", "devices", "precision") if key in configured}
+    where = {key: configured[key] for key in ("accelerator", "precision") if key in configured}
     return quiet_trainer(**where, **arguments)

@@ -4,6 +4,7 @@
 it reads the end of its input, or cannot write an epoch's line, and ends. Interrupts are the study's to handle.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -15,7 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any, TextIO
 
-from .jobs import Job, JobLostError
+from .jobs import Job, JobLostError, TrialError
+from .ranks import ranks
 from .room import disk_is_full
 
 __all__ = ["Task", "execute", "main"]
@@ -26,8 +28,15 @@ where higher is better; ``profiles``: the chips on which objectives are measured
 folder of the study's directory."""
 
 
-def execute(task: Task, directory: Path, send: Any) -> None:
-    """Run one job and send its messages: any number of ``epoch`` and ``note``, then ``finished`` or ``failed``."""
+def execute(task: Task, directory: Path, send: Any, leads: bool = True) -> None:
+    """Run one job and send its messages: any number of ``epoch`` and ``note``, then ``finished`` or ``failed``.
+
+    Args:
+        task: the job.
+        directory: of the study.
+        send: called with each message.
+        leads: whether this process is rank 0 of the training; it starts the others.
+    """
     number, order = task["number"], task["order"]
     from .trial import run_trial
 
@@ -42,7 +51,10 @@ def execute(task: Task, directory: Path, send: Any) -> None:
 
     try:
         job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles", "root")})
-        result = run_trial(job, directory / task.get("root", "."), task["ranking"], on_epoch, task["profiles"], told)
+        with ranks(task, directory) if leads else contextlib.nullcontext():
+            result = run_trial(
+                job, directory / task.get("root", "."), task["ranking"], on_epoch, task["profiles"], told, leads
+            )
     except (KeyboardInterrupt, BrokenPipeError, JobLostError):
         raise
     except Exception as error:
@@ -52,8 +64,7 @@ def execute(task: Task, directory: Path, send: Any) -> None:
         reason = " ".join(str(error).split()) or "no message"
         if disk_is_full(error):
             return failed(f"no room on the disk: {reason}")
-        name = type(error).__name__
-        failed(reason if name == "TrialError" else f"{name}: {reason}")
+        failed(reason if isinstance(error, TrialError) else f"{type(error).__name__}: {reason}")
     else:
         send({"type": "finished", **dataclasses.asdict(result)})
 

@@ -102,6 +102,20 @@ def start_cli(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
     )
 
 
+def processes_of(directory: Path, module: str) -> list[int]:
+    """Process numbers of the processes of a study that run this module, by their command lines."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if module.encode() in command and os.fsencode(directory) in command and state != "Z":
+            found.append(int(entry.name))
+    return found
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts commands that do not outlive the test."""

@@ -11,7 +11,7 @@ import pytest
 
 from snnlightning.study import Study
 
-from .conftest import config, front, outcomes, start_cli, states
+from .conftest import config, front, outcomes, processes_of, start_cli, states
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups of POSIX systems")
 LONGER = {"trials": 8, "trainer": {"max_epochs": 6, "accelerator": "cpu"}}
@@ -30,17 +30,8 @@ def finished(directory: Path) -> int:
 
 
 def workers_of(directory: Path) -> list[int]:
-    """Process numbers of the workers of a study, by their command lines."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes()
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if b"snnlightning.study.worker" in command and os.fsencode(directory) in command and state != "Z":
-            found.append(int(entry.name))
-    return found
+    """Process numbers of the workers of a study."""
+    return processes_of(directory, "snnlightning.study.worker")
 
 
 @pytest.fixture(scope="module")
