@@ -75,7 +75,7 @@ EXPERIMENTS = {
 }
 """What makes each experiment small, by the name of its file."""
 
-STUDIES = {"digits": {}}
+STUDIES = {"digits": {}, "digits_on_loihi": {}}
 """Which sections of each study are replaced to make it small."""
 
 
