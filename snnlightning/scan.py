@@ -21,9 +21,13 @@ from .typing import Coefficients, NeuronLike, Reader, Recurrence, SpikeFunction,
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
 
-Backend = Literal["auto", "reference", "numba", "cpp"]
-BACKENDS: tuple[str, ...] = ("auto", "reference", "numba", "cpp")
-_COMPILED = {"numba": "the compiled loops of Numba", "cpp": "the compiled loops in C++"}
+Backend = Literal["auto", "reference", "numba", "cpp", "triton"]
+BACKENDS: tuple[str, ...] = ("auto", "reference", "numba", "cpp", "triton")
+_COMPILED = {
+    "numba": "the compiled loops of Numba",
+    "cpp": "the compiled loops in C++",
+    "triton": "the GPU kernels of Triton",
+}
 
 logger = logging.getLogger("snnlightning.scan")
 
@@ -66,7 +70,8 @@ def scan(
         potentials: whether to return the potentials [B, T, N] as well.
         backend: ``reference`` is the plain loop that defines the dynamics; ``numba`` runs the layer as compiled code on
             the CPU (``pip install 'snnlightning[fast]'``); ``cpp`` is the same loops in C++, built at first use where there is
-            a compiler; ``auto`` takes ``numba``, else ``cpp``, where they can do what is asked, and logs its choice once.
+            a compiler; ``triton`` runs kernels on a GPU (``pip install 'snnlightning[gpu]'``); ``auto`` takes ``triton`` for
+            tensors on a GPU, elsewhere ``numba``, else ``cpp``, where they can do what is asked, and logs its choice once.
         readout: what to make of the output over time, [B, T, N] -> [B, N]; compiled loops make sum, mean, maximum and last step of
             an integrator on their way.
 
@@ -78,7 +83,7 @@ def scan(
         ShapeError: tensors that do not fit together.
         ConfigurationError: an unknown backend, one that cannot do what is asked (the message says why), a spiking neuron
             without a surrogate or the other way round.
-        MissingDependencyError: ``backend="numba"`` without Numba.
+        MissingDependencyError: ``backend="numba"`` without Numba, ``"triton"`` without Triton.
 
     NaN: a potential that is NaN never crosses the threshold, so the output is silent; look at the state (``SpikingModule``
     does, and makes the loss NaN).
@@ -279,7 +284,7 @@ def supports(
     """None when a backend can run this, or the reason why it cannot.
 
     Args:
-        backend: ``reference``, ``numba`` or ``cpp`` (which is built when it is not there yet).
+        backend: ``reference``, ``numba``, ``cpp`` (which is built when it is not there yet) or ``triton``.
         neuron: a record of :mod:`snnlightning.neurons`, or one of yours.
         x: the input.
         w_in: input weights; they decide the element type and the device. None: x is the drive.
@@ -296,7 +301,7 @@ def supports(
     if backend not in _COMPILED:
         raise ConfigurationError(f"no backend named {backend!r}; available: {', '.join(BACKENDS)}.")
     w_in = dense(x) if w_in is None else w_in
-    if (reason := _around(x, w_in)) is not None:
+    if (reason := _around(x, w_in) or (_for_gpu if backend == "triton" else _for_cpu)(x, w_in)) is not None:
         return reason
     if w_rec is not None and not isinstance(w_rec, Tensor):
         return f"the recurrent weights are a {type(w_rec).__name__}, and the kernels take a matrix [N, N]"
@@ -305,7 +310,7 @@ def supports(
         return (
             f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__fused.py beside its own"
         )
-    found: str | None = fused.supports(neuron, w_in, spike) or fused.unavailable(backend)
+    found: str | None = fused.supports(backend, neuron, w_in, spike) or fused.unavailable(backend, w_in.device)
     return found
 
 
@@ -331,12 +336,14 @@ def _choose(
     spikes: Sequence[SpikeFunction | None],
     w_rec: Tensor | Recurrence | None,
 ) -> str:
-    """``numba``, ``cpp`` or ``reference``."""
+    """``numba``, ``cpp``, ``triton`` or ``reference``."""
     if torch.compiler.is_compiling() and backend == "auto":
         return "reference"
     taken = backend
     if backend == "auto":
-        taken = "numba" if _numba_is_here() else "cpp"
+        taken = "triton" if w_in.device.type == "cuda" else "numba" if _is_here("numba") else "cpp"
+    if backend == "triton":
+        require("triton", "gpu", "backend='triton'")
     reason = None
     for n, spike in zip(neurons, spikes, strict=True):
         reason = reason or supports(taken, n, x, w_in, spike, w_rec)
@@ -354,7 +361,7 @@ def _choose(
     raise ConfigurationError(f"backend={backend!r} cannot do this: {reason}; use backend='auto' or 'reference'.")
 
 
-def _around(x: Tensor | Events, w_in: Tensor) -> str | None:  # noqa: PLR0911
+def _around(x: Tensor | Events, w_in: Tensor) -> str | None:
     """What the surroundings of a call have against compiled loops, or None."""
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return "the call is being traced (torch.compile or torch.jit), and the kernels cannot be"
@@ -362,16 +369,32 @@ def _around(x: Tensor | Events, w_in: Tensor) -> str | None:  # noqa: PLR0911
         return "a transform of torch.func (vmap, grad, ...) is active, and the kernels see plain tensors only"
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation is active, and the kernels have the backward pass only"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is on, and the kernels do not compute in half precision"
-    if isinstance(x, Events) and x.device.type != "cpu":
-        return f"x is on {x.device.type}, and the kernels read lists on the CPU"
     for name, tensor in (("x", w_in if isinstance(x, Events) else x), ("w_in", w_in)):
         if type(tensor) not in (Tensor, torch.nn.Parameter):
             return f"{name} is a {type(tensor).__name__}, and the kernels see plain tensors only"
-        if tensor.device.type != "cpu" or tensor.layout != torch.strided:
-            where = tensor.device.type if tensor.device.type != "cpu" else "sparse"
-            return f"{name} is {where}, and the kernels read dense tensors on the CPU"
+        if tensor.layout != torch.strided:
+            return f"{name} is sparse, and the kernels read dense tensors"
+    return None
+
+
+def _for_cpu(x: Tensor | Events, w_in: Tensor) -> str | None:
+    """What they have against kernels on the CPU."""
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on, and the kernels do not compute in half precision"
+    for name, tensor in (("x", x), ("w_in", w_in)):
+        if tensor.device.type != "cpu":
+            return f"{name} is on {tensor.device.type}, and the kernels run on the CPU"
+    return None
+
+
+def _for_gpu(x: Tensor | Events, w_in: Tensor) -> str | None:
+    """What they have against kernels on a GPU, or under Triton's interpreter on the CPU."""
+    if not _is_here("triton"):
+        return "Triton is not installed (pip install 'snnlightning[gpu]')"
+    if x.device != w_in.device:
+        return f"x is on {x.device} and w_in on {w_in.device}; the kernels need both on one GPU"
+    if w_in.device.type not in ("cuda", "cpu"):  # whether they are interpreted on the CPU, they know
+        return f"w_in is on {w_in.device.type}, and the kernels run on CUDA devices"
     return None
 
 
@@ -387,8 +410,8 @@ def _beside(module: str) -> Any:
 
 
 @functools.cache
-def _numba_is_here() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _is_here(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 @functools.cache

@@ -533,7 +533,7 @@ class Mine(LIF):
     ("changes", "reason"),
     [
         ({"w_in": torch.ones(3, 4, dtype=torch.bfloat16)}, "the weights are torch.bfloat16; the kernels take float32"),
-        ({"w_in": torch.ones(3, 4, device="meta")}, "w_in is meta, and the kernels read dense tensors on the CPU"),
+        ({"w_in": torch.ones(3, 4, device="meta")}, "w_in is on meta, and the kernels run on the CPU"),
         ({"spike": SuperSpike().soft}, "is not a surrogate's step"),
         ({"spike": lambda x: x}, "is not a surrogate's step"),
         ({"neuron": Mine()}, "Mine has no file test_compiled__fused.py beside its own"),
@@ -582,7 +582,7 @@ def test_auto_takes_the_kernels_and_says_so_once(caplog):
 def test_without_numba_auto_takes_the_reference_and_by_name_the_install_line_comes(monkeypatch, caplog, fresh):
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    monkeypatch.setattr(scan_module, "_is_here", lambda package: False)
     monkeypatch.setattr(scan_module, "require", _missing)
     scan_module._say.cache_clear()
     with caplog.at_level(logging.INFO, logger="snnlightning"):
@@ -718,14 +718,14 @@ def test_without_a_working_compiler_the_reason_comes_and_auto_takes_the_referenc
     monkeypatch.setenv("CXX", compiler)
     with pytest.raises(ConfigurationError, match=rf"backend='cpp' cannot do this: {reason}.*; use backend='auto'"):
         by_cpp()
-    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    monkeypatch.setattr(scan_module, "_is_here", lambda package: False)
     output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output
     assert type(output.grad_fn).__name__ == "StackBackward0"
 
 
 @CPP
 def test_without_numba_auto_takes_the_loops_in_cpp(monkeypatch, caplog):
-    monkeypatch.setattr(scan_module, "_numba_is_here", lambda: False)
+    monkeypatch.setattr(scan_module, "_is_here", lambda package: False)
     scan_module._say.cache_clear()
     with caplog.at_level(logging.INFO, logger="snnlightning"):
         output = scan(LIF(), torch.ones(2, 3, 4), torch.ones(3, 4, requires_grad=True), spike=SuperSpike()).output

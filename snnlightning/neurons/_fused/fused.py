@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...events import Events
@@ -25,16 +26,18 @@ class Fused:
     def __init__(self, known: type, recursion: Callable[[Any], Recursion]) -> None:
         self.known, self.recursion = known, recursion
 
-    def supports(self, neuron: NeuronLike, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
+    def supports(self, backend: str, neuron: NeuronLike, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
         """None, or the reason why not."""
-        return support.reason_against(neuron, self.known, w_in, spike)
+        return support.reason_against(backend, neuron, self.known, w_in, spike)
 
-    def unavailable(self, backend: str) -> str | None:
+    def unavailable(self, backend: str, device: torch.device) -> str | None:
         """None, or the reason why this machine does not have the backend; a missing package is the caller's to report."""
-        if backend != "cpp":
-            return None
-        found: str | None = _code(backend).reason()
-        return found
+        if backend == "cpp":
+            found: str | None = _of("cpp.code").reason()
+            return found
+        if backend == "triton" and device.type == "cpu" and not _of("triton.launching").interpreted():
+            return "the tensors are on the CPU, and the kernels run on CUDA devices (on the CPU with TRITON_INTERPRET=1, to test them)"
+        return None
 
     def run(
         self,
@@ -55,11 +58,29 @@ class Fused:
     ) -> Trace:
         """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
         recursions = [self.recursion(neuron) for neuron in neurons]
+        if backend == "triton":
+            on_gpu = _of("triton.layer")
+            trace: Trace = on_gpu.run(
+                neurons,
+                recursions,
+                x,
+                w_in,
+                w_rec,
+                bias,
+                state,
+                spikes,
+                coefficients,
+                learned,
+                potentials,
+                members,
+                plain,
+            )
+            return trace
         return layer.run(
-            _code(backend), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials, members, plain,
-            readout,
+            _of(f"{backend}.code"), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials,
+            members, plain, readout,
         )  # fmt: skip
 
 
-def _code(backend: str) -> Any:
-    return importlib.import_module(f"{__package__.rpartition('.')[0]}._{backend}.code")
+def _of(name: str) -> Any:
+    return importlib.import_module(f"{__package__.rpartition('.')[0]}._{name}")

@@ -25,11 +25,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ...events import Events, dense, known, remember
 from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
 from . import pool
+from .around import drive_of, refuse_second_derivative
 from .formula import formula
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 
@@ -158,7 +158,7 @@ def run(
     dtype = x.dtype if w_in is None else w_in.dtype
     finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
     if not finite or not math.prod(x.shape[:-1]):
-        return plain(_drive(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
+        return plain(drive_of(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
     if w_in is None:
         sparse = False
     elif events is not None:
@@ -179,7 +179,7 @@ def run(
         code, neurons, recursions, spikes, coefficients, plain, potentials, keep, w_rec is not None, members, x.shape, arrived, found,
         sent, reduction,
     )  # fmt: skip
-    drive = _drive(read, w_in, bias) if not sparse and read is not None else None
+    drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
         call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *inputs, *state,
     )  # fmt: skip
@@ -208,16 +208,6 @@ def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
     value = torch.from_numpy(joined.value) if joined.value.size else None
     shape = (x.shape[:-2].numel(), *x.shape[-2:])
     return Events.trusted(torch.from_numpy(joined.pointer), torch.from_numpy(joined.index), value, shape).beside(x)
-
-
-def _drive(x: Tensor, w_in: Tensor | None, bias: Tensor | None) -> Tensor:
-    """W x + bias, [B, T, N] or [K, B, T, N]; without weights x is the drive already."""
-    if w_in is not None and w_in.ndim == 2:
-        return F.linear(x, w_in, bias)
-    if w_in is not None:
-        rows = x.flatten(-3, -2) @ w_in.mT
-        x = rows.unflatten(-2, x.shape[-3:-1])
-    return x if bias is None else x + (bias if bias.ndim == 1 else bias[:, None, None])
 
 
 def _density(code: Code, x: Tensor) -> float:
@@ -359,11 +349,7 @@ class _Layer(torch.autograd.Function):
             found = _backward(ctx, grads) if ctx.finite else None
         if found is None:
             found = _reference_backward(ctx, grads)
-        if not torch.is_grad_enabled():
-            return found
-        # create_graph=True: a second derivative would be lost in silence.
-        anchor = torch.zeros((), requires_grad=True)
-        return tuple(g if g is None else _NoSecondDerivative.apply(g.detach(), anchor) for g in found)
+        return refuse_second_derivative(found)
 
 
 def _read_from(numbers: _Numbers, call: _Call) -> Array | None:
@@ -412,21 +398,6 @@ def _room(numbers: _Numbers, chunk: tuple[int, int, int], wanted: tuple[bool, bo
     shape = (chunk[2] - chunk[1], numbers.steps, numbers.features)
     one, two, three, four = (np.empty(shape, numbers.real) if needed else numbers.none3 for needed in wanted)
     return one, two, three, four
-
-
-class _NoSecondDerivative(torch.autograd.Function):
-    """A gradient that cannot be differentiated."""
-
-    @staticmethod
-    def forward(ctx: Any, grad: Tensor, anchor: Tensor) -> Tensor:
-        return grad.view_as(grad)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        raise RuntimeError(
-            "a compiled backend has no second derivative (its gradients cannot be differentiated again); "
-            "use backend='reference'."
-        )
 
 
 def _named_state(call: _Call, rest: Sequence[Tensor | None]) -> dict[str, Tensor]:
@@ -738,7 +709,7 @@ def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tenso
         x = None
         if drive is None:
             x = torch.from_numpy(_dense(numbers, ctx.arrived, call.shape)).requires_grad_()
-            current = _drive(x, w_in, bias)
+            current = drive_of(x, w_in, bias)
         else:
             current = drive
         names = call.recursion.learnable
