@@ -436,6 +436,29 @@ def test_by_name_on_the_cpu_it_says_where_it_runs():
     assert error.startswith("backend='triton' cannot do this: the tensors are on the CPU")
 
 
+def gpu_benchmark(*options: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[2] / "benchmarks" / "kernels" / "gpu.py"
+    return subprocess.run([sys.executable, script, *options], capture_output=True, text=True, check=False)
+
+
+def test_the_gpu_benchmark_runs_through_at_toy_size(tmp_path):
+    page = tmp_path / "gpu.md"
+    done = gpu_benchmark("--toy", "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")][1:]
+    assert [row[0] for row in rows] == ["| feed-forward", "| recurrent", "| members"]
+    for row in rows:
+        assert row[-2].startswith("0 of ")
+        assert float(row[-1].rstrip(" |")) < 1e-5
+
+
+@pytest.mark.skipif(ON_GPU, reason="there is a GPU")
+def test_the_gpu_benchmark_says_that_it_needs_a_gpu():
+    done = gpu_benchmark()
+    assert done.returncode == 1
+    assert done.stderr.startswith("no CUDA device here")
+
+
 def test_auto_takes_it_for_tensors_on_a_gpu(monkeypatch):
     """Whether there is a GPU or not: asked with the device alone."""
     module = importlib.import_module("snnlightning.scan")
