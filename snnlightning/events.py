@@ -18,7 +18,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from .errors import DataError, ShapeError
 
-__all__ = ["Events", "dense", "known", "listed", "remember"]
+__all__ = ["Events", "dense", "known", "listed", "remember", "settled"]
+
+_LINE = 64
+"""Bytes of a cache line."""
 
 
 class Events:
@@ -290,6 +293,15 @@ def _pointer(counts: Tensor) -> Tensor:
 
 _lists: MutableMapping[Tensor, tuple[int, Events]] = WeakIdKeyDictionary()
 """The events of tensors that are still alive, and the version of the tensor that they are of."""
+
+
+def settled(x: Tensor) -> Tensor:
+    """x as a tensor of its own would lie in memory: contiguous, from a whole cache line on.
+
+    A matrix product may round otherwise where it does not, and a member of a stack gets the numbers that it gets alone.
+    """
+    x = x.contiguous()
+    return x if x.data_ptr() % _LINE == 0 else x.clone(memory_format=torch.contiguous_format)
 
 
 def remember(x: Tensor, events: Events) -> None:

@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
-from .events import Events, dense
+from .events import Events, dense, remember, settled
 from .typing import Coefficients, NeuronLike, Reader, Recurrence, SpikeFunction, State, Trace
 
-__all__ = ["BACKENDS", "Backend", "initial_state", "scan", "supports", "warmup"]
+__all__ = ["BACKENDS", "Backend", "initial_state", "kind_of", "scan", "supports", "warmup"]
 
 Backend = Literal["auto", "reference", "numba", "cpp", "triton"]
 BACKENDS: tuple[str, ...] = ("auto", "reference", "numba", "cpp", "triton")
@@ -45,6 +45,7 @@ def scan(
     potentials: bool = False,
     backend: str = "auto",
     readout: Reader | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
 ) -> Trace:
     """Run one layer of neurons over time: drive W x + bias, recurrence V S, the neuron's update.
 
@@ -74,6 +75,8 @@ def scan(
             tensors on a GPU, elsewhere ``numba``, else ``cpp``, where they can do what is asked, and logs its choice once.
         readout: what to make of the output over time, [B, T, N] -> [B, N]; compiled loops make sum, mean, maximum and last step of
             an integrator on their way.
+        sizes: neurons and inputs (N, N_in) that each member really has, where narrow ones are padded with zeros; what they get
+            then does not depend on how far they are padded.
 
     Returns:
         ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None, ``read`` [B, N] or None. T inputs give T outputs,
@@ -110,26 +113,62 @@ def scan(
     shape = (*members, x.shape[-3], features)
     state = _check_state(first, state, like, shape)
     given, learned = _numbers(neurons, coefficients, (*members, features), like)
-    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members), readout)
+    own_sizes = [size for size, _ in sizes] if sizes is not None else [features] * len(neurons)
+    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members), readout, own_sizes)
     if backend != "reference":
         chosen = _choose(backend, neurons, x, like, spikes, w_rec)
         if chosen != "reference":
-            own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
             fused = _beside(type(first).__module__)
+            if members and chosen != "triton":
+                own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
+                return _of_members(
+                    functools.partial(fused.run, chosen), fused.ways(chosen, x, (w_in, w_rec, bias), members, sizes),
+                    neurons, x, w_in, cast(Tensor | None, w_rec), bias, state, spikes, own, learned, potentials, plain, readout, sizes,
+                )  # fmt: skip
             trace: Trace = fused.run(
-                chosen, neurons, x, w_in, w_rec, bias, state, spikes, own if members else given, learned,
-                potentials, members, plain, readout,
+                chosen, neurons, x, w_in, w_rec, bias, state, spikes, given, learned, potentials, members, plain, readout,
             )  # fmt: skip
             return _with_reading(trace, readout)
-    # State stays in the precision of the weights, also where autocast makes the product half.
     if w_in is None:
         drive = like if bias is None else like + (bias if not members else bias[:, None, None])
-    elif not members:
-        drive = F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
     else:
-        rows = dense(x).to(w_in.dtype).flatten(-3, -2) @ w_in.mT
-        drive = (rows if bias is None else rows + bias[:, None]).to(w_in.dtype).unflatten(-2, x.shape[-3:-1])
+        drive = _drive_of(dense(x).to(w_in.dtype), w_in, bias, sizes)
     return plain(drive, cast(Tensor | None, w_rec), state, learned)
+
+
+def _drive_of(x: Tensor, w_in: Tensor, bias: Tensor | None, sizes: Sequence[tuple[int, int]] | None = None) -> Tensor:
+    """W x + bias in the precision of the weights, [B, T, N] or [K, B, T, N]; each member's as it would be alone.
+
+    One product for all members would round otherwise than that of each of them does.
+    """
+    # State stays in the precision of the weights, also where autocast makes the product half.
+    if w_in.ndim == 2:
+        return F.linear(x, w_in, bias).to(w_in.dtype)
+    _, size, inputs = w_in.shape
+    xs = x.unbind() if x.ndim == 4 else [x] * len(w_in)
+    biases: Sequence[Tensor | None] = [None] * len(w_in) if bias is None else bias.unbind()
+    drives = []
+    for own_x, own_w, own_bias, (n, n_in) in zip(
+        xs, w_in.unbind(), biases, sizes or [(size, inputs)] * len(w_in), strict=True
+    ):
+        given = settled(own_x if n_in == inputs else own_x[..., :n_in])
+        w = settled(own_w if (n, n_in) == (size, inputs) else own_w[:n, :n_in])
+        own = F.linear(given, w, None if own_bias is None else settled(own_bias[:n])).to(w_in.dtype)
+        drives.append(_Widened.apply(own, size))
+    return torch.stack(drives)
+
+
+class _Widened(torch.autograd.Function):
+    """[..., n] padded with zeros to [..., size]; the gradient comes back as it would to a tensor that nobody padded."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, size: int) -> Tensor:
+        ctx.own = own.shape[-1]
+        return F.pad(own, (0, size - ctx.own)) if size > ctx.own else own.view_as(own)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return settled(grad[..., : ctx.own]), None
 
 
 def _with_reading(trace: Trace, readout: Reader | None) -> Trace:
@@ -142,6 +181,99 @@ def _with_reading(trace: Trace, readout: Reader | None) -> Trace:
     return trace._replace(read=readout(output))
 
 
+def _of_members(
+    run: Callable[..., Trace],
+    ways: Sequence[str],
+    neurons: Sequence[NeuronLike],
+    x: Tensor | Events,
+    w_in: Tensor | None,
+    w_rec: Tensor | None,
+    bias: Tensor | None,
+    state: State,
+    spikes: Sequence[SpikeFunction | None],
+    given: Sequence[Coefficients],
+    learned: Mapping[str, Tensor],
+    potentials: bool,
+    plain: Callable[..., Trace],
+    readout: Reader | None,
+    sizes: Sequence[tuple[int, int]] | None,
+) -> Trace:
+    """Compiled code for members: one call for all that run in the same way, each in the way that it runs alone."""
+    if len(set(ways)) > 1:
+        lots = [[k for k in range(len(ways)) if ways[k] == way] for way in dict.fromkeys(ways)]
+        features = w_in.shape[-2] if w_in is not None else x.shape[-1]
+        traces = []
+        for lot in lots:
+            own_sizes = None if sizes is None else [sizes[k] for k in lot]
+            few = [neurons[k] for k in lot], [spikes[k] for k in lot], [given[k] for k in lot]
+            widths = [features] * len(lot) if own_sizes is None else [n for n, _ in own_sizes]
+            own_x, own_state = x if len(x.shape) == 3 else _lot(dense(x), lot), tuple(_lot(own, lot) for own in state)
+            own_learned = {name: _lot(value, lot) for name, value in learned.items()}
+            own_plain = functools.partial(_plain, *few, potentials, True, readout, widths)
+            trace = _of_members(
+                run, [ways[k] for k in lot], few[0], own_x, _lot(w_in, lot), _lot(w_rec, lot), _lot(bias, lot), own_state, few[1],
+                few[2], own_learned, potentials, own_plain, readout, own_sizes,
+            )  # fmt: skip
+            traces.append(trace)
+        return _together(traces, lots)
+    if w_in is not None and ways[0] != "events":
+        x, w_in, bias = _drive_of(dense(x).to(w_in.dtype), w_in, bias, sizes), None, None
+    if ways[0] == "plain":
+        drive = dense(x) if bias is None else dense(x) + bias[:, None, None]
+        return plain(drive, w_rec, state, learned)
+    trace = run(
+        neurons, x, w_in, w_rec, bias, state, spikes, given, learned, potentials, (len(neurons),), plain, readout, sizes, ways[0]
+    )  # fmt: skip
+    return _with_reading(trace, readout)
+
+
+def _lot(value: Any, lot: Sequence[int]) -> Any:
+    """Some members' parts of a tensor [K, ...]; one of [] is everybody's."""
+    if value is None or value.ndim == 0:
+        return value
+    rows = value.unbind()
+    return torch.stack([rows[k] for k in lot])
+
+
+def _together(traces: Sequence[Trace], lots: Sequence[Sequence[int]]) -> Trace:
+    """The traces of some members each, as that of all."""
+    place = {k: (at, own) for at, lot in enumerate(lots) for own, k in enumerate(lot)}
+
+    def joined(parts: Sequence[Tensor]) -> Tensor:
+        rows = [part.unbind() for part in parts]
+        return torch.stack([rows[at][own] for at, own in (place[k] for k in sorted(place))])
+
+    first = traces[0]
+    output = joined([trace.output for trace in traces])
+    lists = [trace.sent for trace in traces]
+    sent = None
+    if any(own is not None for own in lists):
+        events = [
+            Events.from_dense(trace.output.detach().flatten(0, 1)) if own is None else own
+            for own, trace in zip(lists, traces, strict=True)
+        ]
+        batch = output.shape[1]
+        parts = [_samples(events[at], own * batch, batch) for at, own in (place[k] for k in sorted(place))]
+        sent = Events.cat(parts).beside(output)
+        remember(output, sent)
+    return Trace(
+        output,
+        tuple(joined(variable) for variable in zip(*(trace.state for trace in traces), strict=True)),
+        None if first.potentials is None else joined([cast(Tensor, trace.potentials) for trace in traces]),
+        sent=sent,
+        read=None if first.read is None else joined([cast(Tensor, trace.read) for trace in traces]),
+    )
+
+
+def _samples(events: Events, begin: int, count: int) -> Events:
+    """Those of some samples of [B, T, N] in a row."""
+    steps = events.shape[1]
+    pointer = events.pointer[begin * steps : (begin + count) * steps + 1]
+    own = slice(int(pointer[0]), int(pointer[-1]))
+    value = None if events.value is None else events.value[own]
+    return Events.trusted(pointer - pointer[0], events.index[own], value, (count, *events.shape[1:]))
+
+
 def _plain(
     neurons: Sequence[NeuronLike],
     spikes: Sequence[SpikeFunction | None],
@@ -149,6 +281,7 @@ def _plain(
     potentials: bool,
     has_members: bool,
     readout: Reader | None,
+    sizes: Sequence[int],
     drive: Tensor,
     w_rec: Tensor | None,
     state: State,
@@ -158,19 +291,28 @@ def _plain(
     if not has_members:
         trace = neurons[0].run(drive, w_rec, state, spikes[0], {**given[0], **learned}, potentials)
         return _with_reading(trace, readout)
-    traces = [
-        n.run(
-            drive[k] if drive.ndim == 4 else drive, None if w_rec is None else w_rec[k], tuple(v[k] for v in state),
-            spikes[k], {key: _of_member(value, k) for key, value in {**given[k], **learned}.items()}, potentials,
-        )
-        for k, n in enumerate(neurons)
-    ]  # fmt: skip
+    traces = []
+    for k, (neuron, n) in enumerate(zip(neurons, sizes, strict=True)):
+        own_rec = None if w_rec is None else w_rec[k, :n, :n]
+        own = {key: _of_member(value, k) for key, value in {**given[k], **learned}.items()}
+        own = {key: value[:n] if isinstance(value, Tensor) and value.ndim else value for key, value in own.items()}
+        own_drive = drive[k] if drive.ndim == 4 else drive
+        own_state = tuple(v[k, ..., :n] for v in state)
+        traces.append(neuron.run(own_drive[..., :n], own_rec, own_state, spikes[k], own, potentials))
+    size = drive.shape[-1]
     trace = Trace(
-        torch.stack([trace.output for trace in traces]),
-        tuple(torch.stack(variable) for variable in zip(*(trace.state for trace in traces), strict=True)),
-        torch.stack([cast(Tensor, trace.potentials) for trace in traces]) if potentials else None,
+        torch.stack([_wide(trace.output, size) for trace in traces]),
+        tuple(
+            torch.stack([_wide(own, size) for own in variable])
+            for variable in zip(*(trace.state for trace in traces), strict=True)
+        ),
+        torch.stack([_wide(cast(Tensor, trace.potentials), size) for trace in traces]) if potentials else None,
     )
     return _with_reading(trace, readout)
+
+
+def _wide(value: Tensor, size: int) -> Tensor:
+    return value if value.shape[-1] == size else F.pad(value, (0, size - value.shape[-1]))
 
 
 def _numbers(
@@ -253,7 +395,7 @@ def _check_kinds(
     first = neurons[0]
     name = type(first).__name__
     for n, spike in zip(neurons, spikes, strict=True):
-        if n is not first and _kind(n) != _kind(first):
+        if n is not first and kind_of(n) != kind_of(first):
             raise ConfigurationError(
                 f"members are {first} and {n}; they may differ in numbers only, not in class, form, reset or what is detached."
             )
@@ -264,8 +406,14 @@ def _check_kinds(
             raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
 
 
-def _kind(neuron: NeuronLike) -> tuple[Any, ...]:
-    """What members have in common: the class, and every field that is not a number."""
+def kind_of(neuron: NeuronLike) -> tuple[Any, ...]:
+    """What members have in common: the class, and every field that is not a number.
+
+    Example:
+        >>> from snnlightning.neurons import LIF
+        >>> kind_of(LIF(v_th=0.5)) == kind_of(LIF()), kind_of(LIF(reset="zero")) == kind_of(LIF())
+        (True, False)
+    """
     fields: Mapping[str, Any] = getattr(neuron, "__dataclass_fields__", {})
     values = {name: getattr(neuron, name) for name in fields}
     numbers = {name for name, value in values.items() if isinstance(value, float | int | tuple) and value is not True and value is not False}  # fmt: skip

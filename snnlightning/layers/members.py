@@ -1,19 +1,22 @@
 """Members: networks of one shape that run together in one pass, each as if it were alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import ConfigurationError, ShapeError
 from ..events import Events
-from ..scan import scan
-from ..typing import Connection, ConnectionKind, LayerRecord, NetworkOutput, State, Trace
+from ..firing import AbstractEscape
+from ..scan import kind_of, scan
+from ..typing import Coefficients, Connection, ConnectionKind, LayerRecord, NetworkOutput, State, Trace
+from .abstract import Effective
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
 
-__all__ = ["Members", "MembersOutput"]
+__all__ = ["Members", "MembersOutput", "alike", "why_not_a_member"]
 
 
 class MembersOutput(NamedTuple):
@@ -24,9 +27,9 @@ class MembersOutput(NamedTuple):
 
     @property
     def states(self) -> tuple[State, ...]:
-        """The state of every layer after the last step, [K, B, N], to pass to the next call."""
+        """The state of every layer after the last step, [K, B, N], to pass to the next call; narrow members are padded."""
         per_layer = zip(*(member.states for member in self.members), strict=True)
-        return tuple(tuple(torch.stack(variable) for variable in zip(*states, strict=True)) for states in per_layer)
+        return tuple(tuple(_stacked(variable) for variable in zip(*states, strict=True)) for states in per_layer)
 
 
 class Members(nn.Module):
@@ -34,9 +37,10 @@ class Members(nn.Module):
 
     The members stay ordinary networks that own their parameters: each is trained by an optimizer of its own (or all by one: the
     sum of K losses has the gradient of each), saved, measured and taken out (``members.networks[k]``) as if it had never been
-    here. Weights, thresholds, time constants, learned or not, surrogates, weight rules and precision may differ; sizes, classes of
-    neurons, resets and what is detached may not. Layers are called with a member axis (:func:`snnlightning.scan.scan`), so that
-    a compiled backend spreads members and samples over its threads in one call.
+    here. Weights, thresholds, time constants, learned or not, surrogates, weight rules, precision and the sizes of hidden layers
+    may differ; depth, recurrence, classes of neurons, resets and what is detached may not. Layers are called with a member axis (:func:`snnlightning.scan.scan`), so that a compiled backend spreads members and samples over its threads in one
+    call. A narrow layer is padded to the widest one with neurons that have no synapses, and so never spike; between members of one
+    size everything is as it is alone to the last bit.
 
     Args:
         networks: at least one, of :class:`SpikingLayer` stages without normalisation; with the same backend and readout.
@@ -99,43 +103,55 @@ class Members(nn.Module):
         """One stage of all networks; its output is [K, B, T, N]."""
         layers = [self._layer(k, at) for k in range(len(self.networks))]
         used = [layer.effective() for layer in layers]
-        w_rec = None if used[0].w_rec is None else torch.stack([own.w_rec for own in used if own.w_rec is not None])
-        bias = None if used[0].bias is None else torch.stack([own.bias for own in used if own.bias is not None])
+        size = max(layer.out_features for layer in layers)
+        w_rec = None if used[0].w_rec is None else _stacked([own.w_rec for own in used if own.w_rec is not None])
+        bias = None if used[0].bias is None else _stacked([own.bias for own in used if own.bias is not None])
         surrogates = [layer.surrogate for layer in layers if layer.surrogate is not None]
         try:
             trace = scan(
                 [own.neuron for own in used],
                 x,
-                torch.stack([own.w_in for own in used]),
+                _stacked([own.w_in for own in used]),
                 w_rec,
                 bias=bias,
                 state=state,
                 spike=surrogates or None,
-                coefficients=[own.coefficients for own in used],
+                coefficients=[_padded(own, size) for own in used],
                 potentials=potentials,
                 backend=layers[0].backend,
                 readout=self._network(0).readout if name == "readout" else None,
+                sizes=[(layer.out_features, layer.in_features) for layer in layers],
             )
         except (ShapeError, ConfigurationError) as error:
             raise type(error)(f"layer {name!r}: {error}") from None
+        # One by one, a member's part of the gradient would be put into zeros for all of them.
+        outputs = [_first(own, layer.out_features) for own, layer in zip(trace.output.unbind(), layers, strict=True)]
+        potential = None if trace.potentials is None else trace.potentials.unbind()
+        state_of = [variable.unbind() for variable in trace.state]
+        reads = None if trace.read is None else trace.read.unbind()
+        came: Sequence[Tensor | Events]
+        if at > 0:  # the very tensors: what reads records knows a source by its identity
+            came = [own[-1].output for own in records]
+        else:
+            came = x.unbind() if isinstance(x, Tensor) and x.ndim == 4 else [x] * len(layers)
         for k, (layer, own) in enumerate(zip(layers, used, strict=True)):
-            came = x[k] if isinstance(x, Tensor) and x.ndim == 4 else x
-            connections = [Connection(f"{name}.w_in", kind, came, own.w_in, binary)]
+            bits = layer.weight_bits
+            connections = [Connection(f"{name}.w_in", kind, came[k], own.w_in, binary, bits=bits)]
             if own.w_rec is not None:
                 connections.append(
-                    Connection(f"{name}.w_rec", "recurrent", trace.output[k], own.w_rec, layer.sends_spikes)
+                    Connection(f"{name}.w_rec", "recurrent", outputs[k], own.w_rec, layer.sends_spikes, bits=bits)
                 )
             records[k].append(
                 LayerRecord(
                     name,
                     layer.neuron.spiking,
-                    trace.output[k],
-                    tuple(variable[k] for variable in trace.state),
-                    None if trace.potentials is None else trace.potentials[k],
+                    outputs[k],
+                    tuple(_first(variable[k], layer.out_features) for variable in state_of),
+                    None if potential is None else _first(potential[k], layer.out_features),
                     tuple(connections),
                     binary=layer.sends_spikes,
                     bias=own.bias,
-                    read=None if trace.read is None else trace.read[k],
+                    read=None if reads is None else reads[k],
                 )
             )
         return trace
@@ -151,6 +167,69 @@ class Members(nn.Module):
         return layer
 
 
+def alike(network: SpikingNetwork) -> Hashable:
+    """What networks have in common that have, to the last bit, what they have alone; see :func:`why_not_a_member` for others.
+
+    Their sizes are among it: gradients of padded layers are the same numbers, rounded otherwise.
+
+    Example:
+        >>> from snnlightning.neurons import LI, LIF
+        >>> from snnlightning.readouts import MaxOverTime
+        >>> def network(size: int, v_th: float = 1.0) -> SpikingNetwork:
+        ...     return SpikingNetwork(
+        ...         [SpikingLayer(3, size, neuron=LIF(v_th=v_th)), SpikingLayer(size, 2, neuron=LI())], MaxOverTime()
+        ...     )
+        >>> alike(network(5)) == alike(network(5, v_th=0.5)), alike(network(5)) == alike(network(8))
+        (True, False)
+    """
+    layers = [cast(SpikingLayer, layer) for layer in network.layers]
+    ends = (layers[0].in_features, layers[-1].out_features, str(network.readout), layers[0].w_in.dtype)
+    return ends, tuple(_form(layer) for layer in layers)
+
+
+def why_not_a_member(network: nn.Module) -> str | None:
+    """None, or in words what keeps a network from running with others."""
+    if type(network) is not SpikingNetwork:
+        return f"it is a {type(network).__name__}; a SpikingNetwork is expected"
+    for at, layer in enumerate(network.layers):
+        if type(layer) is not SpikingLayer:
+            return f"stage {at} is a {type(layer).__name__}; members are plain SpikingLayers"
+        if layer.norm is not None:
+            return f"stage {at} is a SpikingLayer with normalisation; members are plain SpikingLayers"
+        if isinstance(layer.surrogate, AbstractEscape):
+            return f"stage {at} draws its spikes by {type(layer.surrogate).__name__}, and members would share the numbers drawn"
+    return None
+
+
+def _form(layer: SpikingLayer) -> Hashable:
+    """What a layer has in common with those that it may run beside."""
+    return kind_of(layer.neuron), layer.recurrent, layer.bias is not None, layer.out_features, layer.backend
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """[K, ...] of tensors that are padded with zeros behind to the largest size of each axis."""
+    sizes = [max(axis) for axis in zip(*(tensor.shape for tensor in tensors), strict=True)]
+    return torch.stack([_filled(tensor, sizes) for tensor in tensors])
+
+
+def _filled(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
+    missing = [size - have for size, have in zip(sizes, tensor.shape, strict=True)]
+    return F.pad(tensor, [end for more in reversed(missing) for end in (0, more)]) if any(missing) else tensor
+
+
+def _first(value: Tensor, size: int) -> Tensor:
+    """Without the neurons that pad it; in a memory of its own, as it has alone, so that sums over it run in the same order."""
+    return value if value.shape[-1] == size else value[..., :size].contiguous()
+
+
+def _padded(own: Effective, size: int) -> Coefficients:
+    """A layer's coefficients for as many neurons as the widest has; those that are not there decay at once."""
+    return {
+        name: _filled(value, [size]) if isinstance(value, Tensor) and value.ndim == 1 else value
+        for name, value in own.coefficients.items()
+    }
+
+
 def _check_alike(network: object, first: SpikingNetwork, k: int) -> None:
     if not isinstance(network, SpikingNetwork):
         raise ConfigurationError(f"network {k} is a {type(network).__name__}; a SpikingNetwork is expected.")
@@ -158,15 +237,19 @@ def _check_alike(network: object, first: SpikingNetwork, k: int) -> None:
         raise ShapeError(f"network {k} has {len(network.layers)} stages and network 0 has {len(first.layers)}.")
     if network.readout != first.readout:
         raise ConfigurationError(f"network {k} reads by {network.readout} and network 0 by {first.readout}.")
+    last = len(network.layers) - 1
     for at, (layer, other) in enumerate(zip(network.layers, first.layers, strict=True)):
         if type(layer) is not SpikingLayer or layer.norm is not None:
             what = type(layer).__name__ if type(layer) is not SpikingLayer else "SpikingLayer with normalisation"
             raise ConfigurationError(f"stage {at} of network {k} is a {what}; members are plain SpikingLayers.")
         assert isinstance(other, SpikingLayer)
-        own = (layer.in_features, layer.out_features, layer.recurrent, layer.bias is not None, layer.backend)
-        theirs = (other.in_features, other.out_features, other.recurrent, other.bias is not None, other.backend)
-        if own != theirs:
+        own, theirs = ((one.recurrent, one.bias is not None, one.backend) for one in (layer, other))
+        ends = (at == 0 and layer.in_features != other.in_features) or (
+            at == last and layer.out_features != other.out_features
+        )
+        if own != theirs or ends:
             raise ShapeError(
-                f"stage {at} of network {k} is {own[0]} -> {own[1]}, recurrent={own[2]}, bias={own[3]}, backend={own[4]!r}; "
-                f"in network 0 it is {theirs[0]} -> {theirs[1]}, recurrent={theirs[2]}, bias={theirs[3]}, backend={theirs[4]!r}."
+                f"stage {at} of network {k} is {layer.in_features} -> {layer.out_features}, recurrent={own[0]}, bias={own[1]}, "
+                f"backend={own[2]!r}; in network 0 it is {other.in_features} -> {other.out_features}, recurrent={theirs[0]}, "
+                f"bias={theirs[1]}, backend={theirs[2]!r}. Hidden sizes may differ, the rest may not."
             )

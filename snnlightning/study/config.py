@@ -6,6 +6,7 @@ trials: 40                # the budget: so many full trainings (of max_epochs), 
 budget_epochs: null       # or the budget in epochs; trainings, failures and sweeps are charged to it
 retries: 2              # how often a job whose worker died is run again (from its last checkpoint); may be changed later
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
+members: 1              # trials that a worker trains together (on the CPU), with the numbers each has alone; at most in_flight
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
 policy: {name: inherit}   # what is tried and for how long; a file of snnlightning.study.policies with its arguments.
                           # Left out: inherit where the model is a SpikingModule, else plain
@@ -53,6 +54,7 @@ _DEFAULTS: dict[str, Any] = {
     "finalists": 12,
     "retries": 2,
     "in_flight": 4,
+    "members": 1,
     "chance_margin": 0.1,
     "policy": None,
     "sampler": {"name": "tpe"},
@@ -61,7 +63,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 LIGHTNINGS_DEFAULT = 1000
 """Epochs of a Trainer that was not told."""
-_FREE_TO_CHANGE = ("trials", "budget_epochs", "retries", "final_seeds", "finalists")
+_FREE_TO_CHANGE = ("trials", "budget_epochs", "retries", "members", "final_seeds", "finalists")
 """Keys that may differ when a study is taken up again; all others define it."""
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 """Strategies of Lightning in which every rank holds the whole network: the study keeps the weights of the best epoch."""
@@ -88,6 +90,7 @@ class StudyConfig:
     finalists: int
     retries: int
     in_flight: int
+    members: int
     chance_margin: float
     policy: AbstractPolicy
     sampler: dict[str, Any]
@@ -163,6 +166,12 @@ class StudyConfig:
                 f"trainer.devices is {base['trainer']['devices']}, and policy {resolved['policy']['name']} looks at trained networks "
                 "again on one device; add sweep: false to the policy, or use devices: 1."
             )
+        members = _whole("members", resolved["members"], 1)
+        if members > in_flight:
+            raise ConfigurationError(
+                f"members is {members} and in_flight {in_flight}, so that no more than {in_flight} trials are ever open; set in_flight to "
+                f"{members} times the number of workers."
+            )
         return cls(
             name=resolved["name"],
             seed=_whole("seed", resolved["seed"], 0),
@@ -172,6 +181,7 @@ class StudyConfig:
             budget_epochs=_whole_or_none("budget_epochs", resolved["budget_epochs"], 1),
             retries=_whole("retries", resolved["retries"], 0),
             in_flight=in_flight,
+            members=members,
             chance_margin=_fraction("chance_margin", resolved["chance_margin"]),
             policy=policy,
             sampler=_sampler(resolved["sampler"]),

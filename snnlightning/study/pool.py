@@ -14,15 +14,16 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ..errors import StudyError
+from .grouping import Group
 from .interrupts import Interrupts
 from .processes import gpu_environment, gpus_here, how_it_died, worker_environment
-from .worker import Task, be_quiet, execute
+from .worker import Task, be_quiet
 
 __all__ = ["AbstractPool", "InlinePool", "ProcessPool"]
 
@@ -77,12 +78,17 @@ def training_here(interrupts: Interrupts) -> Iterator[None]:
 
 
 class InlinePool(AbstractPool):
-    """Runs jobs in this process, one after the other, when somebody waits for a message."""
+    """Runs jobs in this process when somebody waits for a message: one after the other, or some of them together.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Args:
+        directory: the study's directory.
+        members: how many together, >= 1.
+    """
+
+    def __init__(self, directory: Path, members: int = 1) -> None:
         self._jobs: collections.deque[Task] = collections.deque()
         self._messages: collections.deque[Message] = collections.deque()
+        self._group = Group(members, directory, self._messages.append)
 
     def submit(self, job: Task) -> None:
         self._jobs.append(job)
@@ -90,7 +96,11 @@ class InlinePool(AbstractPool):
     def next_message(self, interrupts: Interrupts) -> Message | None:
         if not self._messages:
             with training_here(interrupts):
-                execute(self._jobs.popleft(), self.directory, self._messages.append)
+                while not self._messages:
+                    assert self._jobs or self._group.busy
+                    while self._jobs and self._group.free:
+                        self._group.add(self._jobs.popleft())
+                    self._group.epoch()
         return self._messages.popleft()
 
     def wake(self) -> None:
@@ -100,6 +110,7 @@ class InlinePool(AbstractPool):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._jobs.clear()
+        self._group.close()
 
 
 class ProcessPool(AbstractPool):
@@ -109,7 +120,8 @@ class ProcessPool(AbstractPool):
         workers: number of processes, >= 1.
         directory: the study's directory; what the processes print goes to ``workers.log`` in it.
         threads: torch threads of each process.
-        retries: how often a job is run again after the process that had it died.
+        members: jobs that each process does together, >= 1.
+        retries: how often a job is run again after the process that had it died; then in a process of its own.
         told: is told in a sentence when that happens.
         devices: of a trial; processes share the GPUs of the machine out among them.
     """
@@ -119,6 +131,7 @@ class ProcessPool(AbstractPool):
         workers: int,
         directory: Path,
         threads: int = 1,
+        members: int = 1,
         retries: int = 0,
         told: Callable[[str], None] = lambda sentence: None,
         devices: int = 1,
@@ -126,14 +139,16 @@ class ProcessPool(AbstractPool):
         self.devices, self._gpus = devices, gpus_here()
         self._seats: dict[int, int] = {}
         self.directory, self.threads, self.size, self.retries, self.told = directory, threads, workers, retries, told
+        self.members = members
         self._lost: collections.Counter[int] = collections.Counter()
         # SimpleQueue: a signal handler may put into it while this thread waits in get.
         self._queue: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
         self._jobs: collections.deque[Task] = collections.deque()
         self._processes: dict[int, subprocess.Popen[str]] = {}
         self._listeners: dict[int, threading.Thread] = {}
-        self._running: dict[int, Task] = {}
-        self._idle: list[int] = []
+        self._running: dict[int, dict[int, Task]] = {}
+        self._broken: set[int] = set()
+        self._messages: collections.deque[Message] = collections.deque()
         self._started = 0
         self._deaths_before_ready = 0
 
@@ -162,25 +177,23 @@ class ProcessPool(AbstractPool):
         self._queue.put((_NOBODY, None))
 
     def next_message(self, interrupts: Interrupts) -> Message | None:
-        while True:
+        while not self._messages:
             worker, message = self._queue.get()
             if worker == _NOBODY:
                 return None
             if message is None:
-                failed = self._bury(worker)
-                if failed is not None:
-                    return failed
+                self._messages.extend(self._bury(worker))
             elif message["type"] == "ready":
                 self._deaths_before_ready = 0
-                self._idle.append(worker)
+                self._running[worker] = {}
                 self._dispatch()
             elif message["type"] in ("finished", "failed"):
-                self._running.pop(worker, None)
-                self._idle.append(worker)
+                self._running[worker].pop(message["order"], None)
                 self._dispatch()
                 return message
             else:
                 return message
+        return self._messages.popleft()
 
     def _start(self) -> None:
         worker = self._started
@@ -188,7 +201,7 @@ class ProcessPool(AbstractPool):
         seat = next(k for k in itertools.count() if k not in self._seats.values())
         self._seats[worker] = seat
         process = subprocess.Popen(
-            [sys.executable, "-c", _ENTRY, str(self.directory), str(self.threads)],
+            [sys.executable, "-c", _ENTRY, str(self.directory), str(self.threads), str(self.members)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -218,42 +231,52 @@ class ProcessPool(AbstractPool):
         self._queue.put((worker, None))
 
     def _dispatch(self) -> None:
-        while self._jobs and self._idle:
-            worker = self._idle.pop(0)
-            job = self._jobs.popleft()
-            self._running[worker] = job
+        """Hand out jobs, each to the process that has the least to do."""
+        while self._jobs:
+            job = self._jobs[0]
+            able = {worker: jobs for worker, jobs in self._running.items() if worker not in self._broken}
+            free = {worker: self.members - self._places(jobs) for worker, jobs in able.items()}
+            worker = max(free, key=lambda one: free[one], default=_NOBODY)
+            if worker == _NOBODY or free[worker] < self._places({0: job}):
+                return
+            self._jobs.popleft()
+            self._running[worker][job["order"]] = job
             stdin = self._processes[worker].stdin
             assert stdin is not None
             try:
                 stdin.write(json.dumps(job) + "\n")
             except BrokenPipeError:
-                # It died idle: the job goes back, and its listener reports the death.
-                del self._running[worker]
+                # It died before it had the job, which goes back; its listener reports the death.
+                del self._running[worker][job["order"]]
+                self._broken.add(worker)
                 self._jobs.appendleft(job)
 
-    def _bury(self, worker: int) -> Message | None:
+    def _places(self, jobs: Mapping[int, Task]) -> int:
+        """Of ``members``; one that was lost gets a process of its own, for it may be what killed the others."""
+        return sum(self.members if self._lost[job["order"]] else 1 for job in jobs.values())
+
+    def _bury(self, worker: int) -> list[Message]:
         process = self._processes.pop(worker)
         del self._seats[worker]
         code = process.wait()
         self._close(worker, process)
-        if worker in self._idle:
-            self._idle.remove(worker)
-        job = self._running.pop(worker, None)
-        if job is None:
+        jobs = self._running.pop(worker, None)
+        if not jobs:
             self._deaths_before_ready += 1
             if self._deaths_before_ready >= 3:
                 raise StudyError(
                     f"worker processes do not start (exit status {code}); see {self.directory / 'workers.log'}."
                 )
         how = f"worker process died ({how_it_died(code)})"
-        again = job is not None and self._lost[job["order"]] < self.retries
-        if job is not None and again:
-            self._lost[job["order"]] += 1
-            self.told(f"trial {job['number']}: {how}; another one goes on from its last checkpoint")
-            self._jobs.appendleft(job)
+        failed: list[Message] = []
+        for job in reversed(list((jobs or {}).values())):
+            if self._lost[job["order"]] < self.retries:
+                self._lost[job["order"]] += 1
+                self.told(f"trial {job['number']}: {how}; another one goes on from its last checkpoint")
+                self._jobs.appendleft(job)
+            else:
+                tries = f", {self.retries + 1} times" if self.retries else ""
+                failed.append({"type": "failed", "order": job["order"], "reason": how + tries})
         self._start()
         self._dispatch()
-        if job is None or again:
-            return None
-        tries = f", {self.retries + 1} times" if self.retries else ""
-        return {"type": "failed", "order": job["order"], "reason": how + tries}
+        return failed

@@ -129,10 +129,15 @@ class Study:
                     pool = self._remote_pool(storage, identity, workers, lease_s, engine, told)
                 elif workers:
                     pool = ProcessPool(
-                        workers, self.directory, retries=self.config.retries, told=told, devices=self.config.devices
+                        workers,
+                        self.directory,
+                        members=self.config.members,
+                        retries=self.config.retries,
+                        told=told,
+                        devices=self.config.devices,
                     )
                 else:
-                    pool = InlinePool(self.directory)
+                    pool = InlinePool(self.directory, self.config.members)
                 try:
                     with Interrupts(pool.wake) as interrupts, pool:
                         runner.search(pool, interrupts)

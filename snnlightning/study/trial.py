@@ -8,18 +8,17 @@ import dataclasses
 import json
 import math
 import os
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from ..training import EnergyLogger, SpikingModule
+from ..training.randomness import random_state, restore_random
 from .building import build
 from .edits import KeepZeros, inherit_weights
 from .files import CHECKPOINT, STATE, trial_directory, write_csv, write_json, write_yaml
@@ -125,26 +124,6 @@ class Recorder(L.Callback):
             setattr(self, name, value)
 
 
-def random_state() -> dict[str, Any]:
-    """Where the global generators stand, as plain values and tensors."""
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    version, internal, gauss = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
-        "python": [version, list(internal), gauss],
-    }
-
-
-def restore_random(state: Mapping[str, Any]) -> None:
-    """Put the global generators where :func:`random_state` found them."""
-    torch.set_rng_state(state["torch"])
-    kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-
-
 _DATA: dict[str, L.LightningDataModule] = {}
 """Data modules of this worker process by configuration; they hold data, never anything a trial changes."""
 _DATA_LIMIT = 2
@@ -168,6 +147,7 @@ def run_trial(
     profiles: Sequence[str] = (),
     told: Callable[[str], None] = lambda sentence: None,
     leads: bool = True,
+    last: Sequence[L.Callback] = (),
 ) -> TrialResult:
     """Do a job: train a configuration, go on with a training (also one that was cut off in this job), or train a child.
 
@@ -181,6 +161,7 @@ def run_trial(
         profiles: chips on which every validation is priced.
         told: is told in a sentence what the training waits for.
         leads: whether this process is rank 0 of the training, which writes the files; see :mod:`snnlightning.study.ranks`.
+        last: callbacks behind those of the study.
 
     Raises:
         TrialError: the loss is not finite, or there was no validation epoch.
@@ -208,7 +189,7 @@ def run_trial(
         callbacks += [inherit_weights(model, parent, job.edits)] if before is None else []
         callbacks.append(KeepZeros())
     trainer = quiet_trainer(
-        callbacks=[*callbacks, recorder, partial], default_root_dir=str(folder), **config["trainer"]
+        callbacks=[*callbacks, recorder, partial, *last], default_root_dir=str(folder), **config["trainer"]
     )
     try:
         trainer.fit(model, datamodule=data, ckpt_path=before)

@@ -9,16 +9,22 @@ import dataclasses
 import json
 import logging
 import os
+import queue
 import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .jobs import Job, JobLostError, TrialError
 from .ranks import ranks
 from .room import disk_is_full
+
+if TYPE_CHECKING:
+    import lightning.pytorch as L
 
 __all__ = ["Task", "execute", "main"]
 
@@ -28,7 +34,7 @@ where higher is better; ``profiles``: the chips on which objectives are measured
 folder of the study's directory."""
 
 
-def execute(task: Task, directory: Path, send: Any, leads: bool = True) -> None:
+def execute(task: Task, directory: Path, send: Any, leads: bool = True, last: Sequence["L.Callback"] = ()) -> None:
     """Run one job and send its messages: any number of ``epoch`` and ``note``, then ``finished`` or ``failed``.
 
     Args:
@@ -36,6 +42,7 @@ def execute(task: Task, directory: Path, send: Any, leads: bool = True) -> None:
         directory: of the study.
         send: called with each message.
         leads: whether this process is rank 0 of the training; it starts the others.
+        last: callbacks behind those of the study.
     """
     number, order = task["number"], task["order"]
     from .trial import run_trial
@@ -53,7 +60,7 @@ def execute(task: Task, directory: Path, send: Any, leads: bool = True) -> None:
         job = Job.of({key: value for key, value in task.items() if key not in ("ranking", "profiles", "root")})
         with ranks(task, directory) if leads else contextlib.nullcontext():
             result = run_trial(
-                job, directory / task.get("root", "."), task["ranking"], on_epoch, task["profiles"], told, leads
+                job, directory / task.get("root", "."), task["ranking"], on_epoch, task["profiles"], told, leads, last
             )
     except (KeyboardInterrupt, BrokenPipeError, JobLostError):
         raise
@@ -84,16 +91,16 @@ def be_quiet() -> None:
     warnings.filterwarnings("ignore", module=r"torch\.jit.*")
 
 
-def main(directory: str, threads: str) -> None:
+def main(directory: str, threads: str, members: str = "1") -> None:
     """A worker process, from start to end."""
     try:
-        _serve(directory, int(threads))
+        _serve(directory, int(threads), int(members))
     except BrokenPipeError:
         # The study is gone; there is nobody to tell.
         os._exit(1)
 
 
-def _serve(directory: str, threads: int) -> None:
+def _serve(directory: str, threads: int, members: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a library prints must not mix with the answers: standard output becomes standard error, our own end of it
     # keeps the original.
@@ -108,5 +115,30 @@ def _serve(directory: str, threads: int) -> None:
         answers.write(json.dumps(message) + "\n")
 
     send({"type": "ready"})
-    for line in sys.stdin:
-        execute(json.loads(line), Path(directory), send)
+    if members == 1:
+        for line in sys.stdin:
+            execute(json.loads(line), Path(directory), send)
+    else:
+        _serve_together(Path(directory), members, send)
+
+
+def _serve_together(directory: Path, members: int, send: Callable[[dict[str, Any]], None]) -> None:
+    """Jobs that come while others run begin with their next epoch."""
+    from .grouping import Group
+
+    came: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            came.put(line)
+        came.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    group = Group(members, directory, send)
+    while True:
+        while group.free and (group.free == members or not came.empty()):
+            line = came.get()
+            if line is None:
+                return
+            group.add(json.loads(line))
+        group.epoch()

@@ -150,14 +150,20 @@ class SpikingModule(L.LightningModule):
         self._shapes: dict[str, Shape] = {}
         self._train_batches = 0
         self._unfinished_epoch: dict[str, Any] | None = None
+        self._logs = True  # a population reads the metrics itself
 
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
         x = self._looked_at(x)
-        if self.training and self._reads_potentials:
+        if self._keeps_potentials:
             out: NetworkOutput = self.network(x, potentials=True)
             return out
         return self.rule.run(self.network, x)
+
+    @property
+    def _keeps_potentials(self) -> bool:
+        """Whether a pass must hand out the potentials now."""
+        return self.training and self._reads_potentials
 
     def _looked_at(self, x: Tensor | Events) -> Tensor | Events:
         """x up to ``stop_step``."""
@@ -181,6 +187,12 @@ class SpikingModule(L.LightningModule):
         x, y = batch
         # Backpropagation needs nothing but the answer, so a subclass may answer in its own forward.
         network, x = (self, x) if isinstance(self.rule, BPTT) else (self.network, dense(self._looked_at(x)))
+        return self._learn(cast(Any, network), x, y, batch_idx)
+
+    def _learn(
+        self, network: Callable[[Any], NetworkOutput], x: Tensor | Events, y: Tensor, batch_idx: int
+    ) -> Tensor | None:
+        """What is to be differentiated, of what the network answers to x; None where the weights were updated already."""
         objective = Objective(self._criterion, self.penalty, self._of_trains)
         update = None if self.automatic_optimization else self._update
         outcome = self.rule.step(cast(Any, network), self.feedback, cast(Tensor, x), y, objective, update)
@@ -338,8 +350,11 @@ class SpikingModule(L.LightningModule):
     def _evaluate(self, batch: Sample, stage: Stage, batch_idx: int) -> NetworkOutput:
         x, y = batch
         out: NetworkOutput = self(x)
-        self._track_answer(stage, batch_idx, out, self._loss_of(out, y) + _nan_if_lost(out.records), y)
+        self._judge(out, y, stage, batch_idx)
         return out
+
+    def _judge(self, out: NetworkOutput, y: Tensor, stage: Stage, batch_idx: int) -> None:
+        self._track_answer(stage, batch_idx, out, self._loss_of(out, y) + _nan_if_lost(out.records), y)
 
     @property
     def _of_trains(self) -> AbstractTrainLoss | None:
@@ -395,7 +410,7 @@ class SpikingModule(L.LightningModule):
         metric.update(*update)
         # Lightning keeps the metric that is logged and reads it at the end of the epoch. Logging it again would say
         # nothing new, and costs half a millisecond: Lightning moves every metric to its device each time.
-        if batch_idx == 0 or metric.update_count == 1:
+        if self._logs and (batch_idx == 0 or metric.update_count == 1):
             self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)
 
     @torch.compiler.disable  # whole numbers of Python's decide how a batch is summed

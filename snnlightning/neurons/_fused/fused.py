@@ -55,6 +55,8 @@ class Fused:
         members: tuple[int, ...],
         plain: layer.Plain,
         readout: Reader | None,
+        sizes: Sequence[tuple[int, int]] | None = None,
+        way: str | None = None,
     ) -> Trace:
         """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
         recursions = [self.recursion(neuron) for neuron in neurons]
@@ -78,8 +80,19 @@ class Fused:
             return trace
         return layer.run(
             _of(f"{backend}.code"), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials,
-            members, plain, readout,
+            members, plain, readout, sizes, way,
         )  # fmt: skip
+
+    def ways(
+        self,
+        backend: str,
+        x: Tensor | Events,
+        weights: Sequence[Tensor | None],
+        members: tuple[int, ...],
+        sizes: Sequence[tuple[int, int]] | None,
+    ) -> list[str]:
+        """See :func:`.layer.ways`."""
+        return layer.ways(_of(f"{backend}.code"), x, weights, members, sizes)
 
 
 def _of(name: str) -> Any:

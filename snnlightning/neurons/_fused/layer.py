@@ -25,8 +25,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ...events import Events, dense, known, remember
+from ...events import Events, dense, known, remember, settled
 from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
 from . import pool
 from .around import drive_of, refuse_second_derivative
@@ -116,6 +117,7 @@ class _Call:
     found: list[_Events]
     sent: list[_Events]
     reduction: str | None
+    sizes: Sequence[tuple[int, int]] | None
 
     @property
     def neuron(self) -> NeuronLike:
@@ -144,6 +146,8 @@ def run(
     members: tuple[int, ...],
     plain: Plain,
     readout: Reader | None,
+    sizes: Sequence[tuple[int, int]] | None = None,
+    way: str | None = None,
 ) -> Trace:
     """The layer's output, last state and potentials; the arguments are those of ``scan``, checked.
 
@@ -152,19 +156,17 @@ def run(
         learned: those that were given as tensors, with the member axis; gradients flow to them.
         members: (K,), or () without a member axis.
         readout: its result is in the trace where the loops know it; otherwise the trace has none.
+        sizes: (N, N_in) of each member, where some are padded.
+        way: one of :func:`ways`; decided here when None, without members.
     """
     neuron, recursion = neurons[0], recursions[0]
     events = None if w_in is None else x if isinstance(x, Events) else known(x)
     dtype = x.dtype if w_in is None else w_in.dtype
-    finite = all(math.isfinite(float(w.detach().sum())) for w in (w_in, w_rec, bias) if w is not None)
-    if not finite or not math.prod(x.shape[:-1]):
+    if way is None:
+        (way,) = set(ways(code, x, (w_in, w_rec, bias), (), None))
+    if way == "plain":
         return plain(drive_of(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
-    if w_in is None:
-        sparse = False
-    elif events is not None:
-        sparse = events.density < _break_even(w_in.shape[-2], looking_ns=0.0)
-    else:
-        sparse = x.shape[-1] > 0 and _density(code, dense(x).to(dtype)) < _break_even(w_in.shape[-2], looking_ns=0.3)
+    sparse = way == "events"
     arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
     needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
@@ -177,7 +179,7 @@ def run(
     reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(readout)
     call = _Call(
         code, neurons, recursions, spikes, coefficients, plain, potentials, keep, w_rec is not None, members, x.shape, arrived, found,
-        sent, reduction,
+        sent, reduction, sizes,
     )  # fmt: skip
     drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
@@ -210,12 +212,59 @@ def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
     return Events.trusted(torch.from_numpy(joined.pointer), torch.from_numpy(joined.index), value, shape).beside(x)
 
 
-def _density(code: Code, x: Tensor) -> float:
-    """The share of elements that are not zero, from about 64 rows."""
+def ways(
+    code: Code,
+    x: Tensor | Events,
+    weights: Sequence[Tensor | None],
+    members: tuple[int, ...],
+    sizes: Sequence[tuple[int, int]] | None,
+) -> list[str]:
+    """How each member runs: ``plain`` where something is not finite, from its ``events``, or from the ``drive``.
+
+    It is the same for a member alone, whatever it is beside and however far it is padded, and decides how its sums are rounded.
+
+    Args:
+        code: of the backend.
+        x: the input.
+        weights: w_in, w_rec and bias.
+        members: (K,), or () without a member axis.
+        sizes: (N, N_in) of each member, where some are padded.
+    """
+    w_in, count = weights[0], members[0] if members else 1
+    if not math.prod(x.shape[:-1]):
+        return ["plain"] * count
+    sums = [w.detach().reshape(count, -1).sum(1).tolist() for w in weights if w is not None]
+    finite = [all(map(math.isfinite, own)) for own in zip(*sums, strict=True)] if sums else [True] * count
+    if w_in is None:
+        return ["drive" if own else "plain" for own in finite]
+    own_sizes = sizes or [(w_in.shape[-2], w_in.shape[-1])] * count
+    events, looking_ns = x if isinstance(x, Events) else known(x), 0.0
+    if events is not None and len(x.shape) == 3:
+        densities = [events.density] * count
+    elif events is not None:
+        rows = math.prod(x.shape[1:-1])
+        found = events.pointer[::rows].diff().tolist()
+        densities = [n / max(1, rows * n_in) for n, (_, n_in) in zip(found, own_sizes, strict=True)]
+    elif x.shape[-1] == 0:
+        densities = [math.inf] * count
+    else:
+        looking_ns, read = 0.3, dense(x).to(w_in.dtype)
+        if read.ndim == 3:
+            densities = [_density(code, read, read.shape[-1])] * count
+        else:
+            densities = [_density(code, own, n_in) for own, (_, n_in) in zip(read, own_sizes, strict=True)]
+    return [
+        "plain" if not own else "events" if density < _break_even(n, looking_ns) else "drive"
+        for own, density, (n, _) in zip(finite, densities, own_sizes, strict=True)
+    ]
+
+
+def _density(code: Code, x: Tensor, features: int) -> float:
+    """The share of elements that are not zero, from about 64 rows, of so many features."""
     rows = _array(x).reshape(-1, x.shape[-1])
     stride = max(1, rows.shape[0] // 64)
     counted = len(range(0, rows.shape[0], stride))
-    return float(code.loop("count_some", _name(x))(rows, stride)) / (counted * rows.shape[1])
+    return float(code.loop("count_some", _name(x))(rows, stride)) / (counted * features)
 
 
 def _break_even(features: int, looking_ns: float) -> float:
@@ -269,8 +318,9 @@ class _Numbers:
             | READ_MAX * (call.reduction == "max")
         )
         row = max(1, steps * features)
-        wanted = min(_CHUNKS, max(1, batch * self.members * row // _CHUNK_AT_LEAST))
-        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch * self.members // wanted)))
+        # As for a member alone, however many they are: how their parts add up depends on it.
+        wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
+        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
         size = max(1, -(-batch // -(-batch // size)))  # as many in each
         self.chunks = [
             (k, lo, min(lo + size, batch)) for k in range(self.members) for lo in range(0, batch, size)
@@ -337,7 +387,7 @@ class _Layer(torch.autograd.Function):
         if call.keep:
             ctx.call, ctx.numbers, ctx.arrived, ctx.sent, ctx.stored = call, numbers, arrived, sent, stored
             ctx.reads = reads
-            ctx.finite = all(bool(np.isfinite(s.numpy()).all()) for s in states)
+            ctx.finite = np.all([_finite(cast(Array, numbers.all(s))) for s in states], axis=0)
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
         seen = () if potentials is None else (potentials,)
@@ -345,10 +395,12 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        with torch.no_grad():
-            found = _backward(ctx, grads) if ctx.finite else None
-        if found is None:
-            found = _reference_backward(ctx, grads)
+        # What overflows belongs to a member whose gradients are not finite, and is seen there.
+        with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+            found = _backward(ctx, grads) if ctx.finite.any() else None
+        if not ctx.finite.all():
+            found = _where(ctx, found, _reference_backward(ctx, grads))
+        assert found is not None
         return refuse_second_derivative(found)
 
 
@@ -510,7 +562,7 @@ def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
 
 
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...] | None:  # noqa: PLR0915
-    """All gradients, or None when something on the way was not finite."""
+    """All gradients, or None when no member's were finite on the way; ``ctx.finite`` says whose were."""
     call, numbers = ctx.call, ctx.numbers
     neuron, recursion, chunks = call.neuron, call.recursion, numbers.chunks
     drive, w_in, bias, w_rec, *rest = ctx.saved_tensors
@@ -621,7 +673,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
         _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, grad_w_rec, threads)
 
-    if not all(bool(np.isfinite(array).all()) for array in (grad_v, grad_second)):
+    ctx.finite = ctx.finite & _finite(grad_v) & _finite(grad_second)
+    if not ctx.finite.any():
         return None
     firsts = {"v": numbers.given_back(grad_v)}
     if recursion.second is not None:
@@ -638,7 +691,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_x = None
     if wants_x:
         back = numbers.given_back(whole)
-        grad_x = (back.flatten(-3, -2) @ w_in.detach()).unflatten(-2, (batch, steps))
+        grad_x = _grad_x(back, w_in.detach(), call.sizes)
         grad_x = grad_x.sum(0) if grad_x.ndim > len(call.shape) else grad_x
     return (
         None,
@@ -650,6 +703,40 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         *_coefficient_gradients(call, numbers, sums, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
+
+
+def _grad_x(back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
+    """Each member's product as it would be alone: one product for all rounds otherwise."""
+    if back.ndim == 3:
+        return cast(Tensor, (back.flatten(0, 1) @ w_in).unflatten(0, back.shape[:2]))
+    own_sizes = sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)
+    made = []
+    for delta, w, (n, n_in) in zip(back, w_in, own_sizes, strict=True):
+        own = settled(delta[..., :n]).flatten(0, 1) @ settled(w[:n, :n_in])
+        made.append(F.pad(own, (0, w_in.shape[-1] - n_in)).unflatten(0, back.shape[1:3]))
+    return torch.stack(made)
+
+
+def _finite(array: Array) -> Array:
+    """Whether each member's part of [K, ...] is."""
+    return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
+
+
+def _where(
+    ctx: Any, found: tuple[Tensor | None, ...] | None, reference: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients found for members whose are finite, the reference's for the others."""
+    if found is None or not ctx.call.members:
+        return reference
+    finite = torch.from_numpy(ctx.finite)
+    mixed: list[Tensor | None] = []
+    for own, plain in zip(found, reference, strict=True):
+        apart = own is not None and plain is not None and own.shape == plain.shape and len(own) == len(finite)
+        if own is None or plain is None or not apart or own.ndim == len(ctx.call.shape) == 3:
+            mixed.append(plain)
+        else:
+            mixed.append(torch.where(finite.view(-1, *[1] * (own.ndim - 1)), own, plain))
+    return tuple(mixed)
 
 
 def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]:

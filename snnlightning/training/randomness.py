@@ -1,0 +1,38 @@
+"""Where the global generators stand, so that a training draws the same numbers whatever else runs in its process."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["random_state", "restore_random"]
+
+
+def random_state() -> dict[str, Any]:
+    """Where the global generators stand, as plain values and tensors."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def restore_random(state: Mapping[str, Any]) -> None:
+    """Put the global generators where :func:`random_state` found them.
+
+    Example:
+        >>> before = random_state()
+        >>> first = torch.rand(2)
+        >>> restore_random(before)
+        >>> torch.equal(torch.rand(2), first)
+        True
+    """
+    torch.set_rng_state(state["torch"])
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))

@@ -1,0 +1,206 @@
+"""Trials that a worker trains together: each one's files and messages are those that it has alone, to the last digit."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snnlightning.errors import ConfigurationError
+from snnlightning.layers import Members
+from snnlightning.study import Study
+from snnlightning.study.grouping import Group
+
+from .conftest import config, outcomes, read_csv, states, tiny
+
+RANKING = [("val_accuracy", -1.0), ("val_synops", 1.0)]
+SURROGATES = ["superspike", "triangle", "atan"]
+
+
+def task(number: int, *, epochs: int = 2, **changes: Any) -> dict[str, Any]:
+    """A job as a worker gets it; everything that may differ between members does, by the number."""
+    model = {
+        "in_features": 64,
+        "num_classes": 10,
+        "readout": "mean_over_time",
+        "hidden_sizes": [13 if number == 1 else 9],
+        "surrogate": SURROGATES[number % 3],
+        "surrogate_width": 0.2 + 0.1 * number,
+        "tau_mem_ms": 4.0 + 2.0 * number,
+        "learn_tau": "per_neuron",
+        "regularizers": {"population_upper_bound": {"strength": 0.1 * number}},
+        "learning_rate": 0.01 * (number + 1),
+        **changes,
+    }
+    return {
+        "order": number,
+        "number": number,
+        "action": "train",
+        "config": {
+            "number": number,
+            "seed": 5 + number,
+            "model": {"class_path": "SpikingClassifier", "init_args": model},
+            "data": tiny()["data"],
+            "trainer": {"max_epochs": epochs, "accelerator": "cpu"},
+        },
+        "until_epoch": epochs,
+        "parent": None,
+        "edits": [],
+        "keep_state": True,
+        "sweep": None,
+        "ranking": RANKING,
+        "profiles": ["davies2018_loihi"],
+    }
+
+
+def done(tasks: list[dict[str, Any]], directory: Path, slots: int) -> list[dict[str, Any]]:
+    """What came of some jobs, by number and time, without the wall clock."""
+    messages: list[dict[str, Any]] = []
+    group, waiting = Group(slots, directory, messages.append), list(tasks)
+    while waiting or group.busy:
+        while waiting and group.free:
+            group.add(waiting.pop(0))
+        group.epoch()
+    assert not [message for message in messages if message["type"] == "note"]
+    for message in messages:
+        message.pop("seconds", None)
+    return sorted(messages, key=lambda message: (message.get("number", message.get("order")), message["type"], message.get("epoch")))  # fmt: skip
+
+
+def same(one: Any, other: Any, where: str = "") -> None:
+    """Whether two checkpoints are equal, to the last bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, dict):
+        assert list(one) == list(other), where
+        for key in one:
+            same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for k, (mine, theirs) in enumerate(zip(one, other, strict=True)):
+            same(mine, theirs, f"{where}[{k}]")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    else:
+        assert one == other or (math.isnan(one) and math.isnan(other)), where
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[dict[str, Any]]:
+    """Five jobs: one is short, one meets NaN, and with three slots two of them begin when others are done."""
+    found = [task(number, epochs=2 + (number != 1)) for number in range(5)]
+    found[2] = task(2, epochs=3, learning_rate=3e37)
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tasks: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    directory = tmp_path_factory.mktemp("alone")
+    return directory, done(tasks, directory, slots=1)
+
+
+@pytest.mark.parametrize(("slots", "order"), [(3, [0, 1, 2, 3, 4]), (4, [4, 2, 3, 1, 0])])
+def test_a_member_has_the_numbers_and_files_that_it_has_alone_in_any_slot_beside_any_other(
+    tasks: list[dict[str, Any]],
+    alone: tuple[Path, list[dict[str, Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slots: int,
+    order: list[int],
+) -> None:
+    shared: list[int] = []
+
+    class Counted(Members):
+        def forward(self, *arguments: Any, **options: Any) -> Any:
+            shared.append(len(self.networks))
+            return super().forward(*arguments, **options)
+
+    monkeypatch.setattr("snnlightning.training.population.Members", Counted)
+    expected, messages = alone
+    assert done([tasks[number] for number in order], tmp_path, slots) == messages
+    assert len(shared) > 30
+    assert max(shared) >= slots - 1
+    (failed,) = [message for message in messages if message["type"] == "failed"]
+    assert failed["order"] == 2
+    assert "became nan" in failed["reason"]
+    for number in (0, 1, 3, 4):
+        for name in ("best.ckpt", "last.ckpt"):
+            mine, theirs = (
+                torch.load(root / "trials" / str(number) / name, weights_only=True) for root in (tmp_path, expected)
+            )
+            same(mine, theirs, f"{number}/{name}")
+        rows = [read_csv(root / "trials" / str(number) / "metrics.csv") for root in (tmp_path, expected)]
+        assert rows[0] == rows[1]
+        assert list(rows[0][0]) == list(rows[1][0])
+
+
+def test_a_group_that_is_left_goes_on_from_its_checkpoints_with_the_same_numbers(
+    tasks: list[dict[str, Any]],
+    alone: tuple[Path, list[dict[str, Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("snnlightning.study.trial.Partial.__init__.__defaults__", (0.0,))  # at every epoch
+    some = [tasks[number] for number in (0, 3, 4)]
+    group = Group(3, tmp_path, lambda message: None)
+    for one in some:
+        group.add(one)
+    group.epoch()
+    group.close()
+    assert all((tmp_path / "trials" / str(one["number"]) / "partial.ckpt").exists() for one in some)
+    again = done(some, tmp_path, slots=3)
+    assert [message["epoch"] for message in again if message["type"] == "epoch"] == [1, 2] * 3
+    whole = [message for message in alone[1] if message.get("number", message.get("order")) in (0, 3, 4)]
+    assert again == [message for message in whole if message.get("epoch") != 0]
+    for number in (0, 3, 4):
+        mine, theirs = (
+            torch.load(root / "trials" / str(number) / "best.ckpt", weights_only=True)["state_dict"]
+            for root in (tmp_path, alone[0])
+        )
+        same(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"learning": "eprop"}, "learning is EProp; members learn by BPTT"),
+        ({"firing": "sigmoid_escape"}, "stage 0 draws its spikes by SigmoidEscape"),
+        ({"synops_target": 1e6}, "synops_target reads the Trainer's progress"),
+    ],
+)
+def test_what_a_group_does_not_do_trains_alone_and_says_why(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    messages: list[dict[str, Any]] = []
+    group = Group(2, tmp_path, messages.append)
+    group.add(task(0, epochs=1, learn_tau="none", **changes))
+    assert not group.busy
+    assert messages[0]["type"] == "note"
+    assert reason in messages[0]["text"]
+    assert messages[-1]["type"] == "finished", messages[-1]
+
+
+@pytest.mark.parametrize("policy", ["plain", "inherit", "scratch"])
+def test_members_change_nothing_of_a_study(tmp_path: Path, policy: str) -> None:
+    for members in (1, 3):
+        study = config(
+            members=members, policy={"name": policy}, trials=6, trainer={"max_epochs": 2, "accelerator": "cpu"}
+        )
+        Study(study, tmp_path / str(members)).run(workers=0)
+    assert outcomes(tmp_path / "3") == outcomes(tmp_path / "1")
+    fronts = [json.loads((tmp_path / name / "front.json").read_text()) for name in ("1", "3")]
+    assert fronts[0] == fronts[1]
+    assert set(states(tmp_path / "3")) == {"COMPLETE"}
+
+
+@pytest.mark.slow
+def test_worker_processes_take_several_trials_each(tmp_path: Path) -> None:
+    for members in (1, 3):
+        Study(config(members=members), tmp_path / str(members)).run(workers=1)
+    assert outcomes(tmp_path / "3") == outcomes(tmp_path / "1")
+
+
+def test_members_beyond_what_is_in_flight_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="members is 8 and in_flight 3, so that no more than 3 trials"):
+        config(members=8)
