@@ -16,7 +16,7 @@ SHARE = 4
 """The target: the baseline's level with one in so many of its epochs."""
 ABOUT = {
     "TPE": "`policy: {name: plain}`: one full training per point of Optuna's TPE",
-    "inherit": "`policy: {name: inherit}`: short trainings, children of the front, sweeps",
+    "inherit": "`policy: {name: inherit}`: short trainings, children of the front, some trained on, sweeps",
     "TPE + sweep": "`policy: {name: plain, sweep: true}`",
     "scratch": "`policy: {name: scratch}`: successive halving with a front per rung, 16 at once, sweeps",
     "NSGA-II": "`plain` with Optuna's NSGA-II, population 16",
@@ -46,6 +46,10 @@ def page(tasks: dict[str, Runs]) -> str:
     missing = [task for task in TASKS if task not in tasks]
     if missing:
         parts.append(f"Not run yet: {', '.join(missing)}. Whether the figures carry over to another task is not known.")
+    parts.append(
+        "Not compared at all: TPE with OptunaHub's MultiMetricPruner, a pruner for several objectives; its code is "
+        "fetched from the network when it is used."
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,6 +72,9 @@ def _task(task: str, runs: Runs) -> Iterator[str]:
     yield "What the fronts hold: the cheapest network that reaches an accuracy on the validation set, on test; medians over seeds."
     yield "\n".join(_cheapest(runs))
     yield "\n".join(f"- {arm}: {ABOUT[arm]}" for arm in runs)
+    absent = [f"{arm} ({ABOUT[arm]})" for arm in ARMS if arm not in runs]
+    if absent:
+        yield f"Not run on this task: {'; '.join(absent)}."
     yield _conditions(runs)
 
 
@@ -99,10 +106,10 @@ def _verdicts(own: dict[str, list[Floats]], budget: int) -> Iterator[str]:
             continue
         early, late = (float(own[arm][1][:, at].mean()) for at in (budget // SHARE, budget))
         p_early, p_late = (_p(own, arm, at) for at in (budget // SHARE, budget))
-        holds = early >= target and p_early < 0.05
+        holds = "holds" if p_early < 0.05 else "is reached, but not shown to hold"
         better = "better than" if p_late < 0.05 else "not shown to be better than"
         yield (
-            f"- {arm}: the target **{'holds' if holds else 'does not hold'}** ({early:.3f} after {budget // SHARE} epochs, p = "
+            f"- {arm}: the target **{holds if early >= target else 'does not hold'}** ({early:.3f} after {budget // SHARE} epochs, p = "
             f"{p_early:.3f}); with the whole budget it is {better} {baseline} ({late:.3f}, p = {p_late:.3f})."
         )
 

@@ -64,6 +64,7 @@ def test_the_verdict_follows_from_the_results(late: float, says: str) -> None:
     assert "is better than TPE" in text
     assert "- all: inherit over TPE, p = 0.029; tight corner: inherit over TPE, p = 0.029" in text
     assert "Not run yet: yin_yang" in text
+    assert "Not run on this task: TPE + sweep (" in text
 
 
 def test_a_seed_that_reaches_no_level_is_said() -> None:
