@@ -421,16 +421,16 @@ template <class T> void dots(const T* R rows, const J* R chosen, I count, const 
 }
 
 // out += delta @ rows.
-template <class T> void product(const T* R delta, I samples, I n, const T* R rows, T* R out) {
+template <class T> void product(const T* R delta, I samples, I n, const T* R rows, I width, T* R out) {
     I k = 0;
     for (; k + 4 <= n; k += 4) {
-        const T *v0 = rows + k * n, *v1 = v0 + n, *v2 = v1 + n, *v3 = v2 + n;
+        const T *v0 = rows + k * width, *v1 = v0 + width, *v2 = v1 + width, *v3 = v2 + width;
         I s = 0;
         for (; s + 2 <= samples; s += 2) {
             const T *a = delta + s * n + k, *b = a + n;
             const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], b0 = b[0], b1 = b[1], b2 = b[2], b3 = b[3];
-            T *R o = out + s * n, *R q = o + n;
-            EACH(j, n) {
+            T *R o = out + s * width, *R q = o + width;
+            EACH(j, width) {
                 o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
                 q[j] += (b0 * v0[j] + b1 * v1[j]) + (b2 * v2[j] + b3 * v3[j]);
             }
@@ -438,14 +438,14 @@ template <class T> void product(const T* R delta, I samples, I n, const T* R row
         for (; s < samples; ++s) {
             const T* a = delta + s * n + k;
             const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
-            T* R o = out + s * n;
-            EACH(j, n) o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
+            T* R o = out + s * width;
+            EACH(j, width) o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
         }
     }
     for (; k < n; ++k) EACH(s, samples) {
         const T a0 = delta[s * n + k];
-        T* R o = out + s * n;
-        EACH(j, n) o[j] += a0 * rows[k * n + j];
+        T* R o = out + s * width;
+        EACH(j, width) o[j] += a0 * rows[k * width + j];
     }
 }
 
@@ -495,6 +495,17 @@ template <class T> I weight_gradient(const I* given) {
                 const T y = value.p[e];
                 EACH(j, width) o[j] += y * d[j];
             }
+    }
+    return 0;
+}
+
+template <class T> I send_on(const I* given) {
+    Given g = {given};
+    auto delta = g.array<T>(), rows = g.array<T>(), out = g.array<T>();
+    for (I s = 0; s < delta.a; s += 8) {
+        const I some = std::min<I>(8, delta.a - s);
+        std::fill(out(s), out(s) + some * out.b, T(0));
+        product(delta(s), some, delta.b, rows.p, out.b, out(s));
     }
     return 0;
 }
@@ -614,7 +625,7 @@ template <class T> I retreat(const I* given) {
                 EACH(j, n) d[j] = gain[j] * gv[j];
             if (g.many && !delayed) std::memcpy(after, d, n * sizeof(T));
         }
-        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        if (g.many) product(later, samples, n, g.w_rec.p, n, back);
         EACH(s, samples) {
             T *R gv = g.grad_v(s), *R b = back + s * n, *R d = g.delta(s, t);
             const T* R h = g.psi(s, t);
@@ -680,7 +691,7 @@ template <class T> I retreat_alif(const I* given) {
                 after[j] = d[j];
             }
         }
-        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        if (g.many) product(later, samples, n, g.w_rec.p, n, back);
         EACH(s, samples) {
             T *R gv = g.grad_v(s), *R ga = g.grad_second(s), *R b = back + s * n, *d = g.delta(s, t);
             const T *R h = g.psi(s, t), *R v = g.potentials(s, t), *R a = g.seconds(s, t), *R cur = g.currents(s, t);
@@ -740,7 +751,7 @@ template <class T> I retreat_adlif(const I* given) {
                 after[j] = d[j];
             }
         }
-        if (g.many) product(later, samples, n, g.w_rec.p, back);
+        if (g.many) product(later, samples, n, g.w_rec.p, n, back);
         EACH(s, samples) {
             T *R gv = g.grad_v(s), *R gw = g.grad_second(s), *R b = back + s * n, *d = g.delta(s, t);
             const T *R h = g.psi(s, t), *R v = g.potentials(s, t), *R w = g.seconds(s, t), *R cur = g.currents(s, t);
@@ -804,5 +815,5 @@ template <class T> I retreat_adlif(const I* given) {
 #if PART == 1
 LOOP(events) LOOP(count_some) LOOP(silence) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
 #else
-LOOP(weight_gradient) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
+LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
 #endif

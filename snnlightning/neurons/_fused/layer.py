@@ -63,6 +63,10 @@ _STORED_BYTES = 2**24
 """Variables of all steps that take up to so much are stored; more are computed again in the backward pass."""
 
 
+_SHORT_ROW = 32
+"""Neurons up to which the loops send gradients on to x themselves: BLAS takes three to five times as long."""
+
+
 _COUNTED_STEPS = 2**24
 """Whole numbers below are exact in float32, in which the step of a maximum is kept."""
 
@@ -281,14 +285,19 @@ def _name(tensor: Tensor) -> str:
 
 def _array(tensor: Tensor) -> Array:
     """The tensor's memory, or that of a contiguous copy."""
-    array: Array = tensor.detach().resolve_neg().contiguous().numpy()
+    tensor = tensor.detach()
+    if tensor.is_neg():
+        tensor = tensor.resolve_neg()
+    array: Array = tensor.contiguous().numpy()
     return array
 
 
-def _row(value: float | Tensor, features: int, dtype: np.dtype[Any]) -> Array:
-    if isinstance(value, Tensor):
-        return _array(value.detach().expand(features))
-    return np.full(features, value, dtype)
+def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any]) -> Array:
+    """One row of N for each."""
+    found = np.empty((len(values), features), dtype)
+    for row, value in zip(found, values, strict=True):
+        row[:] = value.detach().numpy() if isinstance(value, Tensor) else value
+    return found
 
 
 class _Numbers:
@@ -301,7 +310,7 @@ class _Numbers:
         self.dtype = _name(like)
         self.real = np.dtype(self.dtype)
         self.coefficients = [
-            np.stack([_row(value, features, self.real) for value in recursion.rows(given)])
+            _rows(recursion.rows(given), features, self.real)
             for recursion, given in zip(call.recursions, call.coefficients, strict=True)
         ]
         self.attached = neuron.spiking and not getattr(neuron, "detach_reset", True)
@@ -691,7 +700,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_x = None
     if wants_x:
         back = numbers.given_back(whole)
-        grad_x = _grad_x(back, w_in.detach(), call.sizes)
+        grad_x = _grad_x(call.code, back, w_in.detach(), call.sizes)
         grad_x = grad_x.sum(0) if grad_x.ndim > len(call.shape) else grad_x
     return (
         None,
@@ -705,16 +714,30 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     )
 
 
-def _grad_x(back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
+def _grad_x(code: Code, back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
     """Each member's product as it would be alone: one product for all rounds otherwise."""
     if back.ndim == 3:
-        return cast(Tensor, (back.flatten(0, 1) @ w_in).unflatten(0, back.shape[:2]))
+        return _sent_on(code, back.flatten(0, 1), w_in).unflatten(0, back.shape[:2])
     own_sizes = sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)
     made = []
     for delta, w, (n, n_in) in zip(back, w_in, own_sizes, strict=True):
-        own = settled(delta[..., :n]).flatten(0, 1) @ settled(w[:n, :n_in])
+        own = _sent_on(code, settled(delta[..., :n]).flatten(0, 1), settled(w[:n, :n_in]))
         made.append(F.pad(own, (0, w_in.shape[-1] - n_in)).unflatten(0, back.shape[1:3]))
     return torch.stack(made)
+
+
+def _sent_on(code: Code, delta: Tensor, w_in: Tensor) -> Tensor:
+    """delta @ w_in, for few neurons by the loops."""
+    if delta.shape[-1] > _SHORT_ROW:
+        return delta @ w_in
+    send_on, rows, weights = code.loop("send_on", _name(delta)), _array(delta), _array(w_in)
+    out = np.empty((len(rows), weights.shape[1]), rows.dtype)
+    size = max(8, _CHUNK_AT_LEAST // max(1, out.shape[1]) // 8 * 8)
+    starts = range(0, len(rows), size)
+    pool.run(
+        lambda i: send_on(rows[starts[i] : starts[i] + size], weights, out[starts[i] : starts[i] + size]), len(starts)
+    )
+    return torch.from_numpy(out)
 
 
 def _finite(array: Array) -> Array:

@@ -23,7 +23,7 @@ from .compiling import helper, kernel
 from .vectors import above, add_rows, add_to_rows, dots, nonzero, rowwise
 
 __all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "product", "ready", "rest",
-           "retreat", "send_back", "silence", "weight_gradient"]  # fmt: skip
+           "retreat", "send_back", "send_on", "silence", "weight_gradient"]  # fmt: skip
 
 Array = Any
 real: Any = float
@@ -100,7 +100,7 @@ def _earlier(a: Any, x: Any, b: Any, c: Any, h: Any) -> Any:
 
 
 @rowwise()
-def _accumulated(total: Any, x: Any, y: Any) -> Any:
+def _added(total: Any, x: Any, y: Any) -> Any:
     return total + x * y
 
 
@@ -284,6 +284,14 @@ def silence(psi: Array, spike_pointer: Array, spike_index: Array, left: Array, s
                     psi[s, u, spike_index[e]] = 0
 
 
+@rowwise(2)
+def _four_rows(
+    x: Any, y: Any, v0: Any, v1: Any, v2: Any, v3: Any,
+    a0: Any, a1: Any, a2: Any, a3: Any, b0: Any, b1: Any, b2: Any, b3: Any,
+) -> Any:  # fmt: skip
+    return x + ((a0 * v0 + a1 * v1) + (a2 * v2 + a3 * v3)), y + ((b0 * v0 + b1 * v1) + (b2 * v2 + b3 * v3))
+
+
 @helper
 def product(delta: Array, rows: Array, out: Array) -> None:
     """out += delta @ rows, for a few rows of delta; four rows of the matrix at a time, which then stay close by."""
@@ -291,30 +299,26 @@ def product(delta: Array, rows: Array, out: Array) -> None:
     k = 0
     while k + 4 <= n:
         v0, v1, v2, v3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        s = 0
-        while s + 2 <= samples:
-            a0, a1, a2, a3 = delta[s, k], delta[s, k + 1], delta[s, k + 2], delta[s, k + 3]
-            b0, b1, b2, b3 = delta[s + 1, k], delta[s + 1, k + 1], delta[s + 1, k + 2], delta[s + 1, k + 3]
-            o, q = out[s], out[s + 1]
-            for j in range(n):
-                o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j])
-                q[j] += (b0 * v0[j] + b1 * v1[j]) + (b2 * v2[j] + b3 * v3[j])
-            s += 2
-        while s < samples:
-            a0, a1, a2, a3 = delta[s, k], delta[s, k + 1], delta[s, k + 2], delta[s, k + 3]
-            o = out[s]
-            for j in range(n):
-                o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j])
-            s += 1
+        for s in range(0, samples, 2):
+            r = min(s + 1, samples - 1)  # the last one twice, when it is alone
+            a, b = delta[s], delta[r]
+            _four_rows(out[s], out[r], out[s], out[r], v0, v1, v2, v3,
+                       a[k], a[k + 1], a[k + 2], a[k + 3], b[k], b[k + 1], b[k + 2], b[k + 3])  # fmt: skip
         k += 4
     while k < n:
-        v0 = rows[k]
         for s in range(samples):
-            a0 = delta[s, k]
-            o = out[s]
-            for j in range(n):
-                o[j] += a0 * v0[j]
+            _added(out[s], out[s], delta[s, k], rows[k])
         k += 1
+
+
+@kernel("void(real[:,::1], real[:,::1], real[:,::1])", fast=True)
+def send_on(delta: Array, rows: Array, out: Array) -> None:
+    """out = delta @ rows, where a row of delta is short: products of BLAS are made for long ones."""
+    for s in range(0, delta.shape[0], 8):
+        some = out[s : s + 8]
+        for r in range(some.shape[0]):
+            _copied(some[r], real(0))
+        product(delta[s : s + 8], rows, some)
 
 
 RETREAT = (
@@ -428,10 +432,10 @@ def retreat(
             if wants_decays:
                 a_sum, b_sum, g_sum = grad_coefficients[s, 0], grad_coefficients[s, 1], grad_coefficients[s, 2]
                 x = currents[s, t]
-                _accumulated(b_sum, b_sum, gv, potentials[s, t])
-                _accumulated(g_sum, g_sum, gv, x)
+                _added(b_sum, b_sum, gv, potentials[s, t])
+                _added(g_sum, g_sum, gv, x)
                 if has_current:
-                    _accumulated(a_sum, a_sum, d, x)
+                    _added(a_sum, a_sum, d, x)
                 lowered = grad_coefficients[s, 3]
                 _lowered(lowered, lowered, b, h)
                 if grad_output.size > 0:
@@ -467,10 +471,10 @@ def _retreat_integrator(
             d = delta[s, t]
             if grad_decays.size > 0:
                 x, sums = currents[s, t], grad_decays[s]
-                _accumulated(sums[1], sums[1], gv, potentials[s, t])
-                _accumulated(sums[2], sums[2], gv, x)
+                _added(sums[1], sums[1], gv, potentials[s, t])
+                _added(sums[2], sums[2], gv, x)
                 if has_current:
-                    _accumulated(sums[0], sums[0], gi, x)
+                    _added(sums[0], sums[0], gi, x)
             if has_current:
                 _copied(d, gi)
                 _mixed(gi, decay_syn, gi, gain, gv)
