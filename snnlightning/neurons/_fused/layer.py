@@ -717,7 +717,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
 def _grad_x(code: Code, back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
     """Each member's product as it would be alone: one product for all rounds otherwise."""
     if back.ndim == 3:
-        return _sent_on(code, back.flatten(0, 1), w_in).unflatten(0, back.shape[:2])
+        return cast(Tensor, _sent_on(code, back.flatten(0, 1), w_in).unflatten(0, back.shape[:2]))
     own_sizes = sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)
     made = []
     for delta, w, (n, n_in) in zip(back, w_in, own_sizes, strict=True):
