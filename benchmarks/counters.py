@@ -1,9 +1,10 @@
 """Four counters about the same networks and data, and what counting costs: SynOps, NeuroBenchSynOps, NeuroBench, SpikingJelly.
 
-    python benchmarks/counters.py [--repeats 7]
+    python benchmarks/counters.py [--repeats 7] [--page docs/counters.md]
 
-Needs ``pip install --no-deps snntorch==1.0.0``, and for the columns of the peers ``neurobench==2.3.0`` and ``spikingjelly==2.0.0``
-(with ``loguru``); a peer that is absent is said to be. Operations are per sample, times are medians of interleaved rounds on one
+Needs ``pip install --no-deps snntorch==1.0.0``, and for the columns of the peers ``pip install --no-deps neurobench==2.3.0
+spikingjelly==2.0.0 loguru``: SpikingJelly's counters run without the torchvision that it asks for. A peer that is absent is said
+to be. Operations are per sample, times (CPU) are medians of interleaved rounds on one
 thread; compare ratios. Nothing is asserted.
 """
 
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -189,12 +191,12 @@ def costs(repeats: int) -> list[str]:
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for k in range(repeats + 1):
         for name, work in candidates.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work()
             if k:  # the first round warms up
-                times[name].append(1e3 * (time.perf_counter() - start))
+                times[name].append(1e3 * (time.process_time() - start))
     base = statistics.median(times["evaluated, not counted"])
-    rows = ["| batch of 64, 700-128(recurrent)-20, 100 steps | median ms | range | x evaluated |", "| --- " * 4 + "|"]
+    rows = ["| batch of 64, 700-128(recurrent)-20, 100 steps | median ms of CPU time | range | x evaluated |", "| --- " * 4 + "|"]
     for name, values in times.items():
         middle = statistics.median(values)
         rows.append(f"| {name} | {middle:.1f} | {min(values):.1f} - {max(values):.1f} | {middle / base:.2f} |")
@@ -204,14 +206,22 @@ def costs(repeats: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=7, help="rounds that are timed")
+    parser.add_argument("--page", type=Path, help="page whose block <!-- counters --> ... <!-- end --> is replaced")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = versions()
-    print(", ".join(f"{package} {number}" for package, number in found.items()))
     if found["snntorch"] == ABSENT:
         print("error: the networks are snnTorch's: pip install --no-deps snntorch==1.0.0", file=sys.stderr)
         return 2
-    print("", *table(), "", *costs(arguments.repeats), sep="\n")
+    said = ", ".join(f"{package} {number}" for package, number in found.items())
+    text = "\n".join([f"{said}; one thread.", "", *table(), "", *costs(arguments.repeats), ""])
+    print(text)
+    if arguments.page is not None:
+        before, mark, rest = arguments.page.read_text(encoding="utf-8").partition("<!-- counters -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not end:
+            parser.error(f"{arguments.page} has no block <!-- counters --> ... <!-- end -->")
+        arguments.page.write_text(before + mark + text + end + after, encoding="utf-8")
     return 0
 
 
