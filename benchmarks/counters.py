@@ -196,7 +196,10 @@ def costs(repeats: int) -> list[str]:
             if k:  # the first round warms up
                 times[name].append(1e3 * (time.process_time() - start))
     base = statistics.median(times["evaluated, not counted"])
-    rows = ["| batch of 64, 700-128(recurrent)-20, 100 steps | median ms of CPU time | range | x evaluated |", "| --- " * 4 + "|"]
+    rows = [
+        "| batch of 64, 700-128(recurrent)-20, 100 steps | median ms of CPU time | range | x evaluated |",
+        "| --- " * 4 + "|",
+    ]
     for name, values in times.items():
         middle = statistics.median(values)
         rows.append(f"| {name} | {middle:.1f} | {min(values):.1f} - {max(values):.1f} | {middle / base:.2f} |")

@@ -24,9 +24,11 @@ import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 import snnlightning as snn
 from snnlightning.interop import DIALECTS, from_nir, to_nir
+from snnlightning.layers import ConvolutionalLayer, Flatten, SumPool
 
 Array = NDArray[np.float64]
 STEPS, BATCH, INPUTS, HIDDEN, OUTPUTS, DT_MS = 100, 16, 40, 64, 10, 1.0
@@ -42,6 +44,7 @@ class Order:
         reset_at_once: whether a reset acts before the potential decays and takes in the input (ours: after both).
         new_current: whether the potential takes the current that already holds this step's input (ours: the old one).
         many: whether a neuron sends floor(v / v_th) spikes in a step.
+        channels_last: whether maps are flattened with their channels as the last axis (ours: as the first).
     """
 
     fires_after: bool = False
@@ -49,6 +52,7 @@ class Order:
     reset_at_once: bool = False
     new_current: bool = False
     many: bool = False
+    channels_last: bool = False
 
     def words(self, reset: str, cuba: bool) -> str:
         parts = []
@@ -62,19 +66,45 @@ class Order:
             parts.append(f"resets {'to zero' if self.reset == 'zero' else 'by subtraction'}")
         if self.many:
             parts.append("several spikes in a step")
+        if self.channels_last:
+            parts.append("flattens maps channels last")
         return ", ".join(parts) or "the order is ours"
 
 
-def layers_of(graph: Any) -> list[tuple[Any, Any, Any]]:
-    """(input weights, neuron node, loop weights or None) along the edges of a graph of ours."""
+def layers_of(graph: Any) -> list[tuple[list[Any], Any, Any]]:
+    """(weights and pooling on the way in, neuron node, loop weights or None) along the edges of a graph of ours."""
     after = dict(graph.edges)
-    found, at = [], "input"
+    found: list[tuple[list[Any], Any, Any]] = []
+    at, way = "input", []
     while (at := after[at]) != "output":
-        weight, at = graph.nodes[at], after[at]
         node = graph.nodes[at]
         inside = isinstance(node, nir.NIRGraph)
-        found.append((weight, node.nodes["lif"] if inside else node, node.nodes["w_rec"] if inside else None))
+        neurons = node.nodes["lif"] if inside else node
+        if isinstance(neurons, nir.LIF | nir.CubaLIF):
+            found.append((way, neurons, node.nodes["w_rec"] if inside else None))
+            way = []
+        else:
+            way.append(node)
     return found
+
+
+def arriving(way: list[Any], x: Array, channels_last: bool) -> Array:
+    """What comes out of weights and pooling, of one step [B, *N]."""
+    y = torch.from_numpy(x)
+    for node in way:
+        match node:
+            case nir.Conv2d():
+                weight = torch.from_numpy(node.weight.astype(float))
+                bias = torch.from_numpy(np.asarray(node.bias, dtype=float))
+                y = F.conv2d(y, weight, bias, node.stride, node.padding, node.dilation, node.groups)
+            case nir.SumPool2d():
+                kernel, stride, padding = (tuple(map(int, n)) for n in (node.kernel_size, node.stride, node.padding))
+                y = F.avg_pool2d(y, kernel, stride, padding) * float(np.prod(kernel))
+            case nir.Flatten():
+                y = (y.movedim(1, -1) if channels_last else y).flatten(1)
+            case _:
+                y = y @ torch.from_numpy(node.weight.T.astype(float)) + torch.from_numpy(node_bias(node))
+    return y.numpy()
 
 
 def stepped(graph: Any, x: Array, dialect: str, order: Order) -> Array:
@@ -88,16 +118,14 @@ def stepped(graph: Any, x: Array, dialect: str, order: Order) -> Array:
     def gain(reader: str, r: Array, lost: Array) -> Array:
         return {"r": r * lost, "one": np.ones_like(lost), "leak": lost}[reader]
 
-    for weight, node, loop in layers_of(graph):
+    for way, node, loop in layers_of(graph):
         cuba = isinstance(node, nir.CubaLIF)
         b = decay(node.tau_mem if cuba else node.tau)
         g = gain(record.cuba_gain if cuba else record.lif_gain, node.r, 1.0 - b)
         a = decay(node.tau_syn) if cuba else np.zeros_like(b)
         g_syn = gain(record.cuba_gain, node.w_in, 1.0 - a) if cuba else np.ones_like(b)
-        v, i, z = (np.zeros((len(x), len(b))) for _ in range(3))
+        v, i, z = (np.zeros((len(x), *b.shape)) for _ in range(3))
         out = []
-        w_rec = np.zeros((len(b), len(b))) if loop is None else loop.weight.astype(float)
-        bias = node_bias(weight)
 
         def fire(v: Array, th: Array = node.v_threshold) -> Array:
             return np.trunc(np.maximum(v, 0.0) / th) if order.many else (v > th).astype(float)
@@ -109,7 +137,8 @@ def stepped(graph: Any, x: Array, dialect: str, order: Order) -> Array:
             if not order.fires_after:
                 z = fire(v)
                 v = reset(v, z) if order.reset_at_once else v
-            drive = x[:, n] @ weight.weight.T.astype(float) + bias + z @ w_rec.T
+            drive = arriving(way, x[:, n], order.channels_last)
+            drive = drive if loop is None else drive + z @ loop.weight.T.astype(float)
             old, i = i, a * i + g_syn * drive
             v_next = b * v + g * (i if order.new_current or not cuba else old)
             v = v_next if order.reset_at_once else reset(v_next, z)
@@ -177,6 +206,24 @@ def read_spyx(graph: Any, x: torch.Tensor) -> Array:
     return np.asarray(z, dtype=float).swapaxes(0, 1)
 
 
+def one_by_one(read: Callable[[Any, torch.Tensor], Array]) -> Callable[[Any, torch.Tensor], Array]:
+    """For readers that take a graph's axes for those of a batch when they flatten it: samples without a batch axis."""
+    return lambda graph, x: np.stack([read(graph, sample.movedim(0, 1)).swapaxes(0, 1) for sample in x])
+
+
+def read_spyx_maps(graph: Any, x: torch.Tensor) -> Array:
+    """Its maps are [H, W, C]."""
+    return read_spyx(graph, x.movedim(2, -1))
+
+
+MAP_READERS = {
+    "snntorch": one_by_one(read_snntorch),
+    "snntorch, its default reset": one_by_one(read_snntorch_as_trained),
+    "norse": one_by_one(read_norse),
+    "spyx": read_spyx_maps,
+}
+"""How they have to be called for networks of maps."""
+
 READERS: dict[str, tuple[Callable[[Any, torch.Tensor], Array], Callable[[bool], Order]]] = {
     "snntorch": (read_snntorch, lambda cuba: Order(True, "zero", True, True)),
     "snntorch, its default reset": (read_snntorch_as_trained, lambda cuba: Order(True, new_current=cuba)),
@@ -201,12 +248,28 @@ def network(neuron: Any, recurrent: bool, gain: float) -> snn.SpikingNetwork:
     return snn.SpikingNetwork(layers, snn.SpikeCount())
 
 
+MAPS = "LIF, convolution and pooling, subtract"
+MAP = (1, 8, 8)
+
+
+def maps(neuron: Any, gain: float) -> snn.SpikingNetwork:
+    """8 x 8 - convolution to 4 maps - sums of 2 x 2 - OUTPUTS, all spiking."""
+    generator = torch.Generator().manual_seed(7)
+    convolution = ConvolutionalLayer(1, 4, (3, 3), neuron=neuron, padding=1)
+    last = snn.SpikingLayer(4 * 4 * 4, OUTPUTS, neuron=neuron)
+    with torch.no_grad():
+        for weight in (convolution.w_in, last.w_in):
+            weight.copy_(gain * torch.randn(weight.shape, generator=generator) / weight[0].numel() ** 0.5)
+    return snn.SpikingNetwork([convolution, SumPool((2, 2)), Flatten(), last], snn.SpikeCount())
+
+
 NETWORKS = {
     "LIF, feed-forward, subtract": (snn.LIF(dt_ms=DT_MS), False, 2.0),
     "LIF, feed-forward, zero": (snn.LIF(dt_ms=DT_MS, reset="zero"), False, 2.0),
     "LIF, recurrent, subtract": (snn.LIF(dt_ms=DT_MS), True, 1.8),
     "CubaLIF, feed-forward, subtract": (snn.CubaLIF(dt_ms=DT_MS), False, 0.5),
     "CubaLIF, recurrent, zero": (snn.CubaLIF(dt_ms=DT_MS, reset="zero"), True, 0.5),
+    MAPS: (snn.LIF(dt_ms=DT_MS), False, 2.5),
 }
 
 
@@ -241,35 +304,40 @@ def compared(ours: Array, theirs: Array, shift: int) -> tuple[float, str]:
 
 def exports() -> Iterator[str]:
     """Rows: our graphs in their readers."""
-    x = (torch.rand(BATCH, STEPS, INPUTS, generator=torch.Generator().manual_seed(1)) < 0.05).float()
     for name, (neuron, recurrent, gain) in NETWORKS.items():
-        net = network(neuron, recurrent, gain)
+        shape = MAP if name == MAPS else (INPUTS,)
+        x = (torch.rand(BATCH, STEPS, *shape, generator=torch.Generator().manual_seed(1)) < 0.05).float()
+        net = maps(neuron, gain) if name == MAPS else network(neuron, recurrent, gain)
+        sized: dict[str, Any] = {"input_shape": MAP} if name == MAPS else {}
         with torch.no_grad():
             records = net(x).records
         ours = records[-1].output.double().numpy()
-        active = float(np.mean([record.output.mean().item() for record in records]))
+        active = float(np.mean([record.output.mean().item() for record in records if record.neurons]))
         cuba = isinstance(neuron, snn.CubaLIF)
-        back = from_nir(to_nir(net))
+        back = from_nir(to_nir(net, **sized))
         with torch.no_grad():
             same = torch.equal(back(x).records[-1].output, records[-1].output)
         yield f"| {name} ({active:.1%} active) | snnlightning {snn.__version__} | {'yes' if same else 'NO'} | 0 | 0.0 % | {ours.sum():.0f} / {ours.sum():.0f} | | the way there and back |"
-        for reader, (read, order_of) in READERS.items():
+        for reader, (usual, order_of) in READERS.items():
+            read = MAP_READERS.get(reader, usual) if name == MAPS else usual
             package = reader.split(",", maxsplit=1)[0]
             order, number = order_of(cuba), installed(package)
+            if name == MAPS:
+                order = dataclasses.replace(order, channels_last=reader == "spyx")
             if package != reader and neuron.reset != "subtract":
                 continue
             if number is None:
                 yield f"| {name} | {reader} | | | | | | not installed |"
                 continue
             label = reader.replace(package, f"{package} {number}")
-            graph = to_nir(net, dialect=package)
+            graph = to_nir(net, dialect=package, **sized)
             try:
                 with quiet():
                     theirs = read(graph, x)
             except Exception as error:
                 yield f"| {name} | {label} | no | | | | | {in_short(error)} |"
                 continue
-            shift = len(net.layers) * (order.fires_after + (order.new_current and cuba))
+            shift = len(layers_of(graph)) * (order.fires_after + (order.new_current and cuba))
             far, counts = compared(ours, theirs, shift)
             model = stepped(graph, x.double().numpy(), package, order)
             explained, _ = compared(model, theirs, 0)
@@ -390,7 +458,7 @@ def tables() -> str:
     names = ("nir", "nirtorch", "torch", "jax", "numpy")
     versions = ", ".join(f"{name} {number}" for name in names if (number := installed(name)))
     lines = [
-        f"Python {platform.python_version()}, {versions}; {INPUTS}-{HIDDEN}-{OUTPUTS}, T = {STEPS}, batch {BATCH}, float32.",
+        f"Python {platform.python_version()}, {versions}; {INPUTS}-{HIDDEN}-{OUTPUTS}, maps {' x '.join(map(str, MAP))} - 4 maps - sums of 2 x 2 - {OUTPUTS}, T = {STEPS}, batch {BATCH}, float32.",
         "",
         "| network | reader | same spikes | shift | differ | spikes ours / theirs | NumPy in its order = reader | its order, where it is not ours |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

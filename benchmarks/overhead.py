@@ -73,21 +73,42 @@ def imports(repeats: int) -> None:
     show("import, a process each", interleaved(candidates, repeats), "import torch")
 
 
+BATCHES = 36
+"""Of 64 samples: the test set of the Spiking Heidelberg Digits has 2,264."""
+
+
 def counting(repeats: int) -> None:
-    """700-128(recurrent)-20, T = 100, batches of 64, with 1.5 % input density and hidden spikes in a tenth of the steps, with
-    and without counts (CPU time), whole and with a tenth of the weights pruned: a pass against the same pass of the same
-    network. A pass has 2,304 samples, which is the test set of the Spiking Heidelberg Digits (2,264) in full batches; what it
-    costs beside its batches, most of it Lightning's for nine logged values, is measured with one sample. Counts are plain
-    NumPy in the first two tables, before anything is compiled, and by compiled code in the others."""
+    """What counts cost in an evaluation pass of 700-128(recurrent)-20, T = 100, 36 batches of 64, 1.5 % input density, hidden
+    spikes in a tenth of the steps; whole, and with a tenth of the weights pruned.
+
+    CPU time. What a batch costs to count is timed within the pass, against everything else of the same pass, so that other work
+    on the machine slows both. What comes once per pass (most of it Lightning's, for nine logged values) is the difference of
+    two passes of one sample, with counts and without. Counts are plain NumPy in the first rows, before anything is compiled, and
+    by compiled code in the others.
+    """
     x, y = (torch.rand(1024, 100, 700) < 0.015).float(), torch.randint(20, (1024,))
     dense_batches = [(x[k : k + 64], y[k : k + 64]) for k in range(0, 1024, 64)]
     listed = [(snn.Events.from_dense(x.clone()), y) for x, y in dense_batches]
-    rows = [("reference", "plain"), ("reference", "compiled"), ("numba", "compiled")]
-    for backend, way in rows:
+    print(
+        "\n| layers | counts | input | weights | ms of a batch | counting it | once per pass, ms | in a pass of 2,304 |"
+    )
+    print("| --- " * 8 + "|")
+    for backend, way in (("reference", "plain"), ("reference", "compiled"), ("numba", "compiled")):
         if way == "compiled":
-            _forward(_classifier(snn.SpikingClassifier, "numba", True).eval(), listed[0][0], snn.SynOps())()
-        for name, batches in (("dense input", dense_batches), ("events", listed)):
-            _counted_passes(f"{backend}, {name}, counts {way}", backend, batches, repeats)
+            _validate(_classifier(snn.SpikingClassifier, "numba", True), listed[:1])()
+        for name, batches in (("dense", dense_batches), ("events", listed)):
+            for weights, pruned in (("whole", False), ("pruned", True)):
+                row = _counted_pass(backend, [batches[k % 16] for k in range(BATCHES)], pruned, repeats)
+                print(f"| {backend} | {way} | {name} | {weights} | {row} |", flush=True)
+
+
+class _Timed(snn.SpikingClassifier):
+    """Notes how long each batch took to count."""
+
+    spent: list[float]
+
+    def _count(self, stage: Any, out: Any) -> None:
+        self.spent.append(timed(lambda: super(_Timed, self)._count(stage, out), time.process_time))
 
 
 class _Uncounted(snn.SpikingClassifier):
@@ -98,33 +119,31 @@ class _Uncounted(snn.SpikingClassifier):
         """Nothing."""
 
 
-def _counted_passes(title: str, backend: str, batches: list[tuple[Any, Tensor]], repeats: int) -> None:
-    """Forward alone, a pass of all batches and one of a single sample: with counts and without, interleaved."""
-    loaders = {
-        "pass": [batches[k % len(batches)] for k in range(36)],
-        "one sample": [(batches[0][0][:1], batches[0][1][:1])],
+def _counted_pass(backend: str, batches: list[tuple[Any, Tensor]], pruned: bool, repeats: int) -> str:
+    """A row of medians: a batch without counts, counting it, once per pass, and the share of all of it in a pass."""
+    one = [(batches[0][0][:1], batches[0][1][:1])]
+    model = _classifier(_Timed, backend, pruned)
+    model.spent = []
+    candidates = {
+        "pass": _validate(model, batches),
+        "one": _validate(_classifier(snn.SpikingClassifier, backend, pruned), one),
+        "one, uncounted": _validate(_classifier(_Uncounted, backend, pruned), one),
     }
-    candidates: dict[str, Callable[[], object]] = {}
-    for network, pruned in (("whole", False), ("pruned", True)):
-        for counted, cls in (("", _Uncounted), (" counted", snn.SpikingClassifier)):
-            model = _classifier(cls, backend, pruned).eval()
-            metric = snn.SynOps() if counted else None
-            candidates[f"{network}: batch{counted}"] = _forward(model, batches[0][0], metric)
-            for name, of_loader in loaders.items():
-                # Batches that are ready, so that making them does not drown the rest.
-                loader = DataLoader(_Ready(of_loader), batch_size=None)
-                candidates[f"{network}: {name}{counted}"] = _validate(model, loader)
-    times = interleaved(candidates, repeats, time.process_time)
-    print(f"\n{title}: CPU time, ms")
-    for network in ("whole", "pruned"):
-        for name in ("batch", "one sample", "pass"):
-            without, with_counts = (times[f"{network}: {name}{counted}"] for counted in ("", " counted"))
-            base = statistics.median(without)
-            more = statistics.median(b - a for a, b in zip(without, with_counts, strict=True))
-            print(f"  {network:6s} {name:10s} {base:8.2f}  counting {more:+7.2f}  {100 * more / base:+6.1f} %")
+    found = []
+    for k in range(repeats + 1):
+        model.spent.clear()
+        ms = {name: 1e3 * timed(work, time.process_time) for name, work in candidates.items()}
+        count, once = 1e3 * statistics.median(model.spent), ms["one"] - ms["one, uncounted"]
+        if k:  # the first round warms up
+            found.append(((ms["pass"] - 1e3 * sum(model.spent) - once) / len(batches), count, once))
+    alone, count, once = (statistics.median(column) for column in zip(*found, strict=True))
+    share = statistics.median((len(batches) * c + o) / (len(batches) * a) for a, c, o in found)
+    return f"{alone:.2f} | {count:.2f} ms, {count / alone:.1%} | {once:.1f} | {share:.1%}"
 
 
-def _validate(module: snn.SpikingClassifier, loader: DataLoader[Any]) -> Callable[[], object]:
+def _validate(module: snn.SpikingClassifier, batches: list[tuple[Any, Tensor]]) -> Callable[[], object]:
+    """Of batches that are ready, so that making them does not drown the rest."""
+    loader = DataLoader(_Ready(batches), batch_size=None)
     return lambda: L.Trainer(accelerator="cpu", **QUIET).validate(module, loader, verbose=False)
 
 
@@ -147,18 +166,6 @@ def _classifier(cls: type[snn.SpikingClassifier], backend: str, pruned: bool) ->
             for weight in model.parameters():
                 weight.mul_(torch.rand_like(weight) > 0.1)
     return model
-
-
-def _forward(
-    model: snn.SpikingClassifier, x: Tensor | snn.Events, metric: snn.SynOps | None = None
-) -> Callable[[], None]:
-    def run() -> None:
-        with torch.inference_mode():
-            out = model(x)
-            if metric is not None:
-                metric.update(out)
-
-    return run
 
 
 class _Ready(Dataset[Any]):
