@@ -115,6 +115,23 @@ def test_coefficients_of_members_get_their_gradients_in_their_own_shape(shape, b
 
 
 @backends
+def test_members_whose_numbers_are_no_coefficients_get_the_gradients_of_each_alone(backend):
+    """AdLIF's q, in which members may differ, is in the gradient of a decay."""
+    neurons, tensors = [AdLIF(q=q) for q in (2.0, 3.0, 1.0)[:K]], case(AdLIF(), shared=True)
+    names, at = AdLIF().coefficients(), torch.arange(N, dtype=torch.float64)
+    decays = {name: torch.full((K, N), 0.5, dtype=torch.float64, requires_grad=True) for name in names}
+    output = scan(neurons, tensors["x"], tensors["w_in"], spike=Triangle(), coefficients=decays, backend=backend).output
+    found = torch.autograd.grad((output * at).sum(), list(decays.values()))
+    for k in range(K):
+        own = {name: decay[k] for name, decay in decays.items()}
+        args = neurons[k], tensors["x"], tensors["w_in"][k]
+        alone = scan(*args, spike=Triangle(), coefficients=own, backend="reference").output
+        for whole, part in zip(found, torch.autograd.grad((alone * at).sum(), list(decays.values())), strict=True):
+            torch.testing.assert_close(whole[k], part[k], rtol=1e-9, atol=1e-9)
+    assert all(grad.any() for grad in found)
+
+
+@backends
 def test_members_take_events_and_hand_theirs_on(backend):
     tensors = case(LIF(), shared=True)
     events = Events.from_dense(tensors["x"])

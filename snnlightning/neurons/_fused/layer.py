@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from ...events import Events, dense, known, remember, settled
 from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
 from . import pool
-from .around import drive_of, refuse_second_derivative
+from .around import coefficient_gradients, drive_of, refuse_second_derivative
 from .formula import formula
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 
@@ -697,6 +697,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if "refractory" in state and above["refractory"] is not None:
         # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
         firsts["refractory"] = above["refractory"] * (state["refractory"] >= steps)
+    summed = None if sums is None else torch.from_numpy(sums.sum(axis=1))
     grad_x = None
     if wants_x:
         back = numbers.given_back(whole)
@@ -709,7 +710,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None if grad_w_in is None else numbers.given_back(grad_w_in).mT,
         None if grad_bias is None else numbers.given_back(grad_bias.sum(axis=1)),
         None if grad_w_rec is None else numbers.given_back(grad_w_rec).mT,
-        *_coefficient_gradients(call, numbers, sums, rest, wants_rest),
+        *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
 
@@ -764,21 +765,6 @@ def _where(
 
 def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]:
     return list(zip(names, wants[len(wants) - len(names) :], strict=True))
-
-
-def _coefficient_gradients(
-    call: _Call, numbers: _Numbers, sums: Array | None, rest: Sequence[Tensor | None], wants: Sequence[bool]
-) -> list[Tensor | None]:
-    """Each in its own shape."""
-    names = call.recursion.learnable
-    if sums is None:
-        return [None] * len(names)
-    rows = numbers.given_back(sums.sum(axis=1))
-    own = call.recursion.shares(rows.unbind(-2))
-    return [
-        own[name].sum_to_size(tensor.shape) if wanted and tensor is not None else None
-        for name, tensor, wanted in zip(names, rest, wants, strict=False)
-    ]
 
 
 def _sum_weights(

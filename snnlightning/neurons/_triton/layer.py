@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ...events import Events, dense
 from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
-from .._fused.around import drive_of, refuse_second_derivative
+from .._fused.around import coefficient_gradients, drive_of, refuse_second_derivative
 from .._fused.layer import Plain
 from .._fused.recursion import CURRENT, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 from . import kernels
@@ -306,6 +306,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if above.get("refractory") is not None:
         # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
         firsts["refractory"] = above["refractory"] * (state["refractory"] >= steps)
+    summed = None if sums is None else sums.sum(dim=1)
     last = zip(
         neuron.state_names, rest[len(recursion.learnable) :], wants_rest[len(recursion.learnable) :], strict=True
     )
@@ -313,7 +314,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None,
         delta if wants_drive else None,
         _matrix_gradient(call, delta, spikes, state).to(w_rec.dtype) if wants_w_rec else None,
-        *_coefficient_gradients(call, sums, rest, wants_rest),
+        *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts[name].to(tensor.dtype) if wanted and name in firsts else None for name, tensor, wanted in last),
     )
 
@@ -325,24 +326,6 @@ def _matrix_gradient(call: _Call, delta: Tensor, spikes: Tensor, state: dict[str
         return delta.flatten(-3, -2).mT @ sent.flatten(-3, -2)
     found = delta[..., 1:, :].flatten(-3, -2).mT @ sent[..., :-1, :].flatten(-3, -2)
     return found + delta[..., 0, :].mT @ state["z"].to(delta.dtype)
-
-
-def _coefficient_gradients(
-    call: _Call, sums: Tensor | None, rest: Sequence[Tensor | None], wants: Sequence[bool]
-) -> list[Tensor | None]:
-    """Each in its own shape."""
-    names = call.recursion.learnable
-    if sums is None:
-        return [None] * len(names)
-    each = [recursion.shares(rows.unbind(0)) for recursion, rows in zip(call.recursions, sums.sum(dim=1), strict=True)]
-    found: list[Tensor | None] = []
-    for name, tensor, wanted in zip(names, rest, wants, strict=False):
-        if not wanted or tensor is None:
-            found.append(None)
-            continue
-        own = torch.stack([shares[name] for shares in each]) if call.members else each[0][name]
-        found.append(own.sum_to_size(tensor.shape).to(tensor.dtype))
-    return found
 
 
 def _psi(call: _Call, potentials: Tensor, seconds: Tensor | None) -> Tensor:
