@@ -119,14 +119,16 @@ def scan(
         chosen = _choose(backend, neurons, x, like, spikes, w_rec)
         if chosen != "reference":
             fused = _beside(type(first).__module__)
-            if members and chosen != "triton":
+            own = given
+            if members:
                 own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
+            if members and chosen != "triton":
                 return _of_members(
                     functools.partial(fused.run, chosen), fused.ways(chosen, x, (w_in, w_rec, bias), members, sizes),
                     neurons, x, w_in, cast(Tensor | None, w_rec), bias, state, spikes, own, learned, potentials, plain, readout, sizes,
                 )  # fmt: skip
             trace: Trace = fused.run(
-                chosen, neurons, x, w_in, w_rec, bias, state, spikes, given, learned, potentials, members, plain, readout,
+                chosen, neurons, x, w_in, w_rec, bias, state, spikes, own, learned, potentials, members, plain, readout,
             )  # fmt: skip
             return _with_reading(trace, readout)
     if w_in is None:
