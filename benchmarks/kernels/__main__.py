@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="candidates, separated by semicolons")
     parser.add_argument(
-        "--seconds", type=float, default=15.0, help="for the rounds of one work, of which there are two at least"
+        "--seconds", type=float, default=10.0, help="for the rounds of one work, of which there are two at least"
     )
     parser.add_argument(
         "--everything", type=Path, metavar="FOLDER", help="all parts of the page; results are kept in the folder"
