@@ -201,6 +201,22 @@ def test_worker_processes_take_several_trials_each(tmp_path: Path) -> None:
     assert outcomes(tmp_path / "3") == outcomes(tmp_path / "1")
 
 
+@pytest.mark.slow
+def test_who_kills_a_worker_takes_no_other_member_along(tmp_path: Path) -> None:
+    """Jobs of a worker that died run again in a process of their own, so that it is seen which of them did it."""
+    killing = {
+        "model": {"class_path": "tests.study.user_models.Troubled", "init_args": {}},
+        "space": {"model.trouble": ["none", "killed"], "model.learning_rate": {"low": 0.01, "high": 0.05}},
+        "sampler": {"name": "random"},
+        "trials": 4,
+        "retries": 1,
+    }
+    for members in (1, 3):
+        Study(config(members=members, **killing), tmp_path / str(members)).run(workers=1)
+    assert outcomes(tmp_path / "3") == outcomes(tmp_path / "1")
+    assert {row["state"] for row in outcomes(tmp_path / "3")} == {"complete", "failed"}
+
+
 def test_members_beyond_what_is_in_flight_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="members is 8 and in_flight 3, so that no more than 3 trials"):
         config(members=8)
