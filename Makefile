@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # One process per core with one thread each: networks of this size gain nothing from more threads.
 TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-.PHONY: study test test-slow test-faults published gpu lint format clean
+.PHONY: study test test-slow test-faults published methods gpu lint format clean
 
 study: $(VENV)/.study
 	$(BIN)/snnlightning study run configs/studies/digits.yaml
@@ -26,6 +26,10 @@ published: $(VENV)/.dev
 # Parity, times and bounds of the GPU kernels, on a machine with a CUDA device; writes docs/gpu.md.
 gpu: $(VENV)/.dev
 	$(BIN)/python benchmarks/kernels/gpu.py --output docs/gpu.md
+
+# Every method trained on real data: a quarter of an hour; writes docs/methods.md. DATA as above.
+methods: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.methods $(if $(DATA),--data $(DATA))
 
 # Real kills of real processes, with a PostgreSQL and a SLURM of the tests' own (installed where they can be): ten minutes.
 test-faults: $(VENV)/.dev
