@@ -51,7 +51,7 @@ NOTES = {
     "layer": "LIF neurons of 6 ms, feed-forward where nothing is said, weights of standard deviation 2 / √fan-in.",
     "recipe": "3,600 utterances of 20 spoken digits in the layout of SHD (other recordings, speakers of the test set partly unknown), steps of "
     "5 ms, T = 200, 700 channels summed in groups of 5; 128 recurrent neurons, Adam, batches of 64, 20 epochs where nothing is said, one seed, no augmentation. "
-    "The publications train longer, often more neurons, and from other learning rates downwards: `sparch` hardly trains here at its own rate. Spike counts alone give 48.8 % here (logistic regression). Published: on SHD "
+    "The publications train longer, often more neurons, and from other learning rates downwards. Spike counts alone give 48.8 % here (logistic regression). Published: on SHD "
     "where nothing else is said.",
 }
 
