@@ -167,6 +167,11 @@ class StudyConfig:
                 "again on one device; add sweep: false to the policy, or use devices: 1."
             )
         members = _whole("members", resolved["members"], 1)
+        if members > 1 and base["trainer"].get("devices", 1) > 1:
+            raise ConfigurationError(
+                f"members is {members} and trainer.devices {base['trainer']['devices']}; trials train together on one device: use "
+                "members: 1, or devices: 1."
+            )
         if members > in_flight:
             raise ConfigurationError(
                 f"members is {members} and in_flight {in_flight}, so that no more than {in_flight} trials are ever open; set in_flight to "

@@ -76,5 +76,7 @@ def test_strategies_and_devices_that_cannot_be_are_refused() -> None:
     ):
         with pytest.raises(ConfigurationError, match=re.escape(words)):
             config(trainer=trainer)
+    with pytest.raises(ConfigurationError, match=r"members is 2 and trainer\.devices 2"):
+        config(trainer=TWO, members=2)
     with pytest.raises(ConfigurationError, match="add sweep: false to the policy, or use devices: 1"):
         config(trainer=TWO, policy={"name": "inherit"})
