@@ -7,6 +7,7 @@ start and end with it.
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def _start(
         text=True,
         encoding="utf-8",
         env={**os.environ, **worker_environment(threads), **environment},
+        start_new_session=True,  # Ctrl-C is for rank 0, which then ends the others
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(task) + "\n")
@@ -117,6 +119,10 @@ def main(directory: str, threads: str) -> None:
 
     from .worker import be_quiet, execute
 
+    if hasattr(signal, "pthread_sigmask"):
+        # A scheduler tells all processes of a job to stop; rank 0 answers. Ignoring it would not do: Lightning puts a handler of
+        # its own there, which exchanges something with the other ranks in the middle of whatever they are at.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_rank_0, daemon=True).start()
     torch.set_num_threads(int(threads))
