@@ -59,7 +59,7 @@ def cost(jobs: list[dict[str, Any]], slots: int) -> tuple[float, list[Any]]:
         for one in jobs:
             group.add(one)
         while group.busy:
-            group.epoch()
+            group.step()
         spent = time.process_time() - began
     epochs = [(m["number"], m["epoch"], m["metrics"]) for m in messages if m["type"] == "epoch"]
     return spent, sorted(epochs, key=lambda row: row[:2])

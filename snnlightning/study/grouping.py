@@ -7,6 +7,7 @@ random numbers are put back wherever a thread stood. A training that a populatio
 the others wait, with the same result.
 """
 
+import collections
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ class Group:
         self.slots, self.directory, self._send = slots, directory, send
         self._population = Population()
         self._seats: dict[Training, _Seat] = {}
+        self._ending: collections.deque[Training] = collections.deque()
         self._beginning: _Seat | None = None
 
     @property
@@ -65,16 +67,22 @@ class Group:
             self._population.trainings.append(seat.training)
             self._seats[seat.training] = seat
 
-    def epoch(self) -> None:
-        """Train an epoch of all jobs, and do what is left to do of those that ended with it."""
-        for training in self._population.epoch():
-            self._seats.pop(training).hand_over()
+    def step(self) -> None:
+        """Train an epoch of all jobs; or do what is left to do of one whose training is over, so that its result can be had."""
+        if not self._ending:
+            self._ending.extend(self._population.epoch())
+            return
+        training = self._ending.popleft()
+        self._seats[training].hand_over()  # it keeps its seat until it is done: who closes the group must find it
+        del self._seats[training]
 
     def close(self) -> None:
         """Leave all jobs where they are."""
         for seat in (*self._seats.values(), *filter(None, [self._beginning])):
             seat.leave()
         self._seats.clear()
+        self._ending.clear()
+        self._beginning = None
         self._population = Population()
 
 
@@ -86,7 +94,8 @@ class _Seat(L.Callback):
     """A job in a thread of its own, which runs only when it is handed over to; the last callback of its Trainer."""
 
     def __init__(self, task: Task, directory: Path, send: Send) -> None:
-        self._task, self._directory, self._send = task, directory, send
+        self._task, self._directory = task, directory
+        self._tell = send
         self.training: Training | None = None
         self._error: BaseException | None = None
         self._left = False
@@ -104,13 +113,13 @@ class _Seat(L.Callback):
             raise self._error
 
     def leave(self) -> None:
-        """End a job without a result: at once when it waits, else where it would wait next."""
+        """End a job without a result: at once when it waits, else where it would wait or say something next."""
         self._left = True
         self._mine.release()
         self._thread.join(_PATIENCE_S)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        reason = why_alone(trainer, pl_module)
+        reason = why_alone(trainer, pl_module) or self._why_late(trainer)
         if reason is not None:
             number = self._task["number"]
             self._send({"type": "note", "text": f"trial {number} trains alone: {reason}"})
@@ -128,6 +137,18 @@ class _Seat(L.Callback):
         trainer.should_stop = True  # its epochs are done
         if training.error is not None:
             raise training.error
+
+    def _why_late(self, trainer: L.Trainer) -> str | None:
+        """None, or which callback (a model may bring some, and they come last) would begin when the training is over."""
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        late = callbacks[callbacks.index(self) + 1 :]
+        begins = [one for one in late if type(one).on_train_start is not L.Callback.on_train_start]
+        return f"{type(begins[0]).__name__} of the model has an on_train_start" if begins else None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._left:
+            raise _Left
+        self._tell(message)
 
     def _live(self) -> None:
         self._mine.acquire()

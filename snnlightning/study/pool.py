@@ -94,13 +94,15 @@ class InlinePool(AbstractPool):
         self._jobs.append(job)
 
     def next_message(self, interrupts: Interrupts) -> Message | None:
+        # What is done is handed out before anything else begins: an interrupt would take it along.
         if not self._messages:
             with training_here(interrupts):
                 while not self._messages:
                     assert self._jobs or self._group.busy
-                    while self._jobs and self._group.free:
+                    if self._jobs and self._group.free:
                         self._group.add(self._jobs.popleft())
-                    self._group.epoch()
+                    else:
+                        self._group.step()
         return self._messages.popleft()
 
     def wake(self) -> None:
@@ -268,14 +270,17 @@ class ProcessPool(AbstractPool):
                     f"worker processes do not start (exit status {code}); see {self.directory / 'workers.log'}."
                 )
         how = f"worker process died ({how_it_died(code)})"
+        # Nobody knows which of several jobs it was: each gets a chance to show that it was another one.
+        retries = self.retries if len(jobs or {}) <= 1 else max(1, self.retries)
         failed: list[Message] = []
         for job in reversed(list((jobs or {}).values())):
-            if self._lost[job["order"]] < self.retries:
+            if self._lost[job["order"]] < retries:
                 self._lost[job["order"]] += 1
                 self.told(f"trial {job['number']}: {how}; another one goes on from its last checkpoint")
                 self._jobs.appendleft(job)
             else:
-                tries = f", {self.retries + 1} times" if self.retries else ""
+                times = self._lost[job["order"]] + 1
+                tries = f", {times} times" if times > 1 else ""
                 failed.append({"type": "failed", "order": job["order"], "reason": how + tries})
         self._start()
         self._dispatch()

@@ -141,4 +141,4 @@ def _serve_together(directory: Path, members: int, send: Callable[[dict[str, Any
             if line is None:
                 return
             group.add(json.loads(line))
-        group.epoch()
+        group.step()

@@ -35,9 +35,13 @@ _AROUND = ("setup", "teardown", "on_fit_start", "on_fit_end", "on_train_start", 
 _FREE = ("configure_optimizers", "configure_callbacks", "penalty")
 """Methods of a module that are called here as they are, whoever wrote them."""
 
+_TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+"""Methods of a data module that a Trainer calls for every batch, and that are not called here."""
+
 _PLAIN = {
     "precision": "32-true", "accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "val_check_interval": 1.0,
     "max_steps": -1, "reload_dataloaders_every_n_epochs": 0, "overfit_batches": 0.0, "fast_dev_run": False, "world_size": 1,
+    "min_steps": None,
 }  # fmt: skip
 """What a Trainer has to say of itself."""
 
@@ -299,10 +303,24 @@ def _of_trainer(trainer: L.Trainer) -> str | None:
         "members have one optimizer and no schedule": len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs,
         "its data comes from no loader with a generator of its own, such as a SpikingDataModule's": not in_memory,
         "it goes on within an epoch": within,
+        # Lightning has a training go on to its end, whoever asks it to stop before.
+        f"trainer.min_epochs is {trainer.min_epochs}; members stop when they are asked to": bool(trainer.min_epochs),
+        # It is a switch of the whole process, and what it raises is raised for all that share a backward pass.
+        "trainer.detect_anomaly is on": trainer._detect_anomaly,
     }
     for name, value in _PLAIN.items():
         own = getattr(trainer, name)
-        reasons[f"trainer.{name} is {own!r}; members have {value!r}"] = own != value
+        # For Lightning, a val_check_interval of 1.0 is an epoch and one of 1 is a batch.
+        reasons[f"trainer.{name} is {own!r}; members have {value!r}"] = own != value or (type(own) is int) != (
+            type(value) is int
+        )
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    for name in _TRANSFERS:
+        own = getattr(type(data), name, None)
+        reasons[f"{type(data).__name__} has a {name} of its own"] = own not in (
+            None,
+            getattr(L.LightningDataModule, name),
+        )
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 

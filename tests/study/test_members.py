@@ -2,16 +2,23 @@
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as L
 import pytest
 import torch
 
+from snnlightning.data import DigitsDataModule
 from snnlightning.errors import ConfigurationError
+from snnlightning.events import dense
 from snnlightning.layers import Members
 from snnlightning.study import Study
 from snnlightning.study.grouping import Group
+from snnlightning.study.interrupts import Interrupts
+from snnlightning.study.pool import InlinePool
+from snnlightning.training import SpikingClassifier
 
 from .conftest import config, outcomes, read_csv, states, tiny
 
@@ -62,7 +69,7 @@ def done(tasks: list[dict[str, Any]], directory: Path, slots: int) -> list[dict[
     while waiting or group.busy:
         while waiting and group.free:
             group.add(waiting.pop(0))
-        group.epoch()
+        group.step()
     assert not [message for message in messages if message["type"] == "note"]
     for message in messages:
         message.pop("seconds", None)
@@ -146,7 +153,7 @@ def test_a_group_that_is_left_goes_on_from_its_checkpoints_with_the_same_numbers
     group = Group(3, tmp_path, lambda message: None)
     for one in some:
         group.add(one)
-    group.epoch()
+    group.step()
     group.close()
     assert all((tmp_path / "trials" / str(one["number"]) / "partial.ckpt").exists() for one in some)
     again = done(some, tmp_path, slots=3)
@@ -181,6 +188,83 @@ def test_what_a_group_does_not_do_trains_alone_and_says_why(
     assert messages[-1]["type"] == "finished", messages[-1]
 
 
+class Doubled(DigitsDataModule):
+    """Its batches are made ready by the Trainer."""
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return 2.0 * dense(batch[0]), batch[1]
+
+
+class Beginning(L.Callback):
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert trainer.current_epoch == 0
+
+
+class WithCallback(SpikingClassifier):
+    def configure_callbacks(self) -> list[L.Callback]:
+        return [Beginning()]
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "reason"),
+    [
+        (
+            "trainer",
+            {"val_check_interval": 1, "limit_train_batches": 2},
+            "trainer.val_check_interval is 1; members have 1.0",
+        ),
+        ("trainer", {"min_epochs": 1}, "trainer.min_epochs is 1"),
+        ("trainer", {"detect_anomaly": True}, "trainer.detect_anomaly is on"),
+        ("data", {"class_path": f"{__name__}.Doubled"}, "Doubled has a on_after_batch_transfer of its own"),
+        ("model", {"class_path": f"{__name__}.WithCallback"}, "Beginning of the model has an on_train_start"),
+    ],
+)
+def test_what_only_a_trainer_does_is_left_to_it(
+    tmp_path: Path, part: str, changes: dict[str, Any], reason: str
+) -> None:
+    job = task(0, epochs=1)
+    job["config"][part] |= changes
+    messages: list[dict[str, Any]] = []
+    Group(2, tmp_path, messages.append).add(job)
+    assert messages[-1]["type"] == "finished", messages[-1]
+    assert reason in messages[0]["text"]
+
+
+def test_jobs_that_end_together_are_handed_over_one_by_one(tmp_path: Path) -> None:
+    """Whoever is interrupted at the second has the result of the first; and the second can be left."""
+    results: list[int] = []
+    threads = threading.active_count()
+
+    def send(message: dict[str, Any]) -> None:
+        if message["type"] == "finished":
+            results.append(message["order"])
+
+    group = Group(2, tmp_path, send)
+    for number in (0, 2):
+        group.add(task(number, epochs=1))
+    group.step()
+    assert results == []
+    assert group.free == 0
+    group.step()
+    assert len(results) == 1
+    assert group.free == 1
+    group.close()
+    assert len(results) == 1
+    assert threading.active_count() == threads
+
+
+def test_this_process_hands_out_a_result_before_it_begins_another_job(tmp_path: Path) -> None:
+    pool = InlinePool(tmp_path)
+    with Interrupts(pool.wake) as interrupts, pool:
+        for number in (0, 2):
+            pool.submit(task(number, epochs=1))
+        while (message := pool.next_message(interrupts)) is not None and message["type"] != "finished":
+            pass
+        assert message is not None
+        assert message["order"] == 0
+        assert not (tmp_path / "trials" / "2").exists()
+
+
 @pytest.mark.parametrize("policy", ["plain", "inherit", "scratch"])
 def test_members_change_nothing_of_a_study(tmp_path: Path, policy: str) -> None:
     for members in (1, 3):
@@ -202,18 +286,21 @@ def test_worker_processes_take_several_trials_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_who_kills_a_worker_takes_no_other_member_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("retries", [0, 1])
+def test_who_kills_a_worker_takes_no_other_member_along(tmp_path: Path, retries: int) -> None:
     """Jobs of a worker that died run again in a process of their own, so that it is seen which of them did it."""
     killing = {
         "model": {"class_path": "tests.study.user_models.Troubled", "init_args": {}},
         "space": {"model.trouble": ["none", "killed"], "model.learning_rate": {"low": 0.01, "high": 0.05}},
         "sampler": {"name": "random"},
         "trials": 4,
-        "retries": 1,
+        "retries": retries,
     }
     for members in (1, 3):
         Study(config(members=members, **killing), tmp_path / str(members)).run(workers=1)
-    assert outcomes(tmp_path / "3") == outcomes(tmp_path / "1")
+    together, alone = outcomes(tmp_path / "3"), outcomes(tmp_path / "1")
+    assert [row["state"] for row in together] == [row["state"] for row in alone]
+    assert together == alone or retries == 0  # else the reason says that it died in company, and again without
     assert {row["state"] for row in outcomes(tmp_path / "3")} == {"complete", "failed"}
 
 
