@@ -7,6 +7,7 @@ and all gradients come from one backward pass. Data order, optimizer, metrics an
 neither its place nor its neighbours make a difference.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import Any, NamedTuple, cast
@@ -134,10 +135,16 @@ class Training:
         for at, batch in enumerate(itertools.islice(loader, batches)):
             x, y = batch
             out: NetworkOutput = yield self._pass(x, learns=True)
+            before = torch.get_rng_state()
             total = module._learn(_answering(out), x, y, at)
             optimizer.zero_grad()
             if total is not None:
-                yield total
+                try:
+                    yield total
+                except Exception:  # of anybody who shares the backward pass: alone, it is seen whose it is
+                    optimizer.zero_grad()
+                    torch.set_rng_state(before)
+                    self._step_again(x, y, at)
             if clip is not None:
                 module.configure_gradient_clipping(optimizer, clip, trainer.gradient_clip_algorithm)
             optimizer.step()
@@ -159,6 +166,20 @@ class Training:
         fit.epoch_progress.increment_completed()
         for metric in module._train_metrics().values():
             metric.reset()
+
+    def _step_again(self, x: Tensor | Events, y: Tensor, at: int) -> None:
+        """The gradient of a step whose outcome was counted already."""
+        module = self.module
+        counted, batches = copy.deepcopy(module._train_metrics()), module._train_batches
+        out = _alone(self._pass(x, learns=True))
+        if isinstance(out, Exception):
+            raise out
+        total = module._learn(_answering(out), x, y, at)
+        for name, metric in counted.items():
+            setattr(module, f"train_{name}", metric)
+        module._train_batches = batches
+        assert total is not None
+        total.backward()
 
     def _validation(self) -> Generator[Wish, Any, None]:
         trainer, module = self.trainer, self.module

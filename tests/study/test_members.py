@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from snnlightning.study.grouping import Group
 from snnlightning.study.interrupts import Interrupts
 from snnlightning.study.pool import InlinePool
 from snnlightning.training import SpikingClassifier
+from snnlightning.typing import LayerRecord
 
 from .conftest import config, outcomes, read_csv, states, tiny
 
@@ -228,6 +230,31 @@ def test_what_only_a_trainer_does_is_left_to_it(
     Group(2, tmp_path, messages.append).add(job)
     assert messages[-1]["type"] == "finished", messages[-1]
     assert reason in messages[0]["text"]
+
+
+class Breaking(SpikingClassifier):
+    """Fails where gradients are made."""
+
+    def penalty(self, records: Sequence[LayerRecord]) -> torch.Tensor | None:
+        cost = records[0].output.mean()
+        if self.current_epoch == 1 and cost.requires_grad:
+            cost.register_hook(_break)
+        return cost
+
+
+def _break(gradient: torch.Tensor) -> None:
+    raise RuntimeError("broken")
+
+
+def test_who_fails_in_the_shared_backward_pass_fails_alone(tmp_path: Path) -> None:
+    jobs = [task(0), task(2), task(3)]
+    jobs[1]["config"]["model"]["class_path"] = f"{__name__}.Breaking"
+    together = done(jobs, tmp_path / "together", slots=3)
+    assert together == done(jobs, tmp_path / "alone", slots=1)
+    assert [message["reason"] for message in together if message["type"] == "failed"] == ["RuntimeError: broken"]
+    for number in (0, 3):
+        ends = [tmp_path / name / "trials" / str(number) / "last.ckpt" for name in ("together", "alone")]
+        same(*(torch.load(end, weights_only=True) for end in ends))
 
 
 def test_jobs_that_end_together_are_handed_over_one_by_one(tmp_path: Path) -> None:
