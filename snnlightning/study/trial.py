@@ -8,6 +8,8 @@ import dataclasses
 import json
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -124,6 +126,19 @@ class Recorder(L.Callback):
             setattr(self, name, value)
 
 
+class OwnSignals(L.Callback):
+    """Puts back who answered SIGTERM before Lightning did, in a training on several devices.
+
+    Lightning's handler exchanges something with the other ranks, wherever this one happens to be; they take it for what they wait
+    for, and all of them hang.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        before: Any = trainer._signal_connector._original_handlers.get(signal.SIGTERM)
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 _DATA: dict[str, L.LightningDataModule] = {}
 """Data modules of this worker process by configuration; they hold data, never anything a trial changes."""
 _DATA_LIMIT = 2
@@ -182,6 +197,8 @@ def run_trial(
     before = partial.found() or (folder / STATE if job.action == "resume" else None)
     recorder = Recorder(better_by(ranking), on_epoch, job.until_epoch, energy)
     callbacks: list[L.Callback] = [energy] if energy else []
+    if int(config["trainer"].get("devices", 1)) > 1:
+        callbacks.append(OwnSignals())
     if job.action == "child":
         assert job.parent is not None
         # A child that was cut off has its own weights and optimizer state by now.

@@ -68,6 +68,33 @@ def test_a_rank_that_is_killed_costs_its_trial_only(tmp_path: Path) -> None:
     assert second["state"] == "complete"
 
 
+@pytest.mark.slow
+def test_a_worker_of_several_ranks_that_is_told_to_stop_gives_its_trial_back(tmp_path: Path) -> None:
+    """Also where all ranks are told, as a scheduler does; another worker goes on, and nobody waits for an exchange."""
+    told: list[str] = []
+
+    class Scheduler:
+        stopped = False
+
+        def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+            if not self.stopped:
+                self.stopped = True
+                for part in ("snnlightning.study.serving", "snnlightning.study.ranks"):
+                    for process in processes_of(tmp_path / "s", part):
+                        os.kill(process, signal.SIGTERM)
+
+        def note(self, text: str) -> None:
+            told.append(text)
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    study = Study(config(trials=1, retries=0, trainer={"max_epochs": 40, **TWO}), tmp_path / "s")
+    study.run(workers=1, remote=True, observers=[Scheduler()])
+    assert [row["state"] for row in outcomes(tmp_path / "s")] == ["complete"]
+    assert len([text for text in told if text.endswith("has joined")]) == 2, told
+
+
 def test_strategies_and_devices_that_cannot_be_are_refused() -> None:
     for trainer, words in (
         ({"devices": 0}, "trainer.devices is 0"),
