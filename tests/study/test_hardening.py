@@ -115,8 +115,9 @@ def test_a_start_point_may_hold_a_list(tmp_path: Path) -> None:
     [
         ({"trainer": {"max_epochs": "three"}}, r"trainer\.max_epochs is 'three'; a whole number of at least 1"),
         ({"trainer": {"accelerator": "tpuu"}}, r"trainer: .*tpuu"),
-        ({"trainer": {"devices": 2}}, r"trainer\.devices is 2; a trial trains on one device"),
-        ({"trainer": {"strategy": "ddp"}}, r"trainer\.strategy is set by the study itself"),
+        ({"trainer": {"devices": "auto"}}, r"trainer\.devices is 'auto'; a whole number"),
+        ({"trainer": {"strategy": "fsdp"}}, r"trainer\.strategy is 'fsdp'; a trial trains with one of auto, ddp"),
+        ({"trainer": {"logger": True}}, r"trainer\.logger is set by the study itself"),
         ({"objectives": [{"name": "accuracy", "reference": math.nan}]}, r"reference is nan; a finite number"),
         ({"space": {"depth": {"type": "int", "low": 1, "high": 2}, "model.bias": {"choices": [True], "when": {"depth": 3}}}}, r"never is 3"),
         ({"space": {"depth": {"type": "int", "low": 1, "high": 5, "step": 1.5}}}, r"step is 1\.5; a positive int is expected"),
