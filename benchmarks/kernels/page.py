@@ -125,7 +125,9 @@ def draw(file: Path, found: dict[str, Any]) -> None:
     low, high = min(xs) * 0.7, max(xs) * 1.4
     for ratio in (1, 2, 4, 8):
         axes.plot([low, high], [low / ratio, high / ratio], color="0.8", linewidth=1, zorder=0)
-        axes.annotate(f"{ratio}x", (high, high / ratio), color="0.5", fontsize=8)
+        axes.annotate(
+            f"{ratio}x", (high, high / ratio), textcoords="offset points", xytext=(3, -3), color="0.5", fontsize=8
+        )
     for result, x in zip(results, xs, strict=True):
         for own, marker in markers.items():
             if own in result["rows"]:
@@ -139,10 +141,13 @@ def draw(file: Path, found: dict[str, Any]) -> None:
                     label=label,
                     markersize=5,
                 )
-        best = min(result["rows"][own]["cpu_ms"] for own in markers if own in result["rows"])
-        if result.get("part") == "scaling":
-            continue
-        axes.annotate(result["work"], (x, best), textcoords="offset points", xytext=(4, -9), fontsize=7)
+    named = [(x, result) for x, result in zip(xs, results, strict=True) if result.get("part") != "scaling"]
+    for place, (x, result) in enumerate(sorted(named, key=lambda pair: pair[0])):
+        # In turns below and above, so that neighbours do not cover each other.
+        ours = [result["rows"][own]["cpu_ms"] for own in markers if own in result["rows"]]
+        at, offset, side = (min(ours), (4, -10), "left") if place % 2 else (max(ours), (-4, 6), "right")
+        text = result["work"] if result["surrogate"] == "triangle" else f"{result['work']} {result['surrogate']}"
+        axes.annotate(text, (x, at), textcoords="offset points", xytext=offset, ha=side, fontsize=6.5)
     axes.set(
         xscale="log",
         yscale="log",
