@@ -45,6 +45,7 @@ class SpikingLayer(AbstractLayer):
         ShapeError: per-neuron time constants that are not one per neuron.
 
     Example:
+        >>> import torch
         >>> from snnlightning.neurons import CubaLIF
         >>> layer = SpikingLayer(3, 4, neuron=CubaLIF(), recurrent=True)
         >>> spikes, state = layer(torch.zeros(2, 5, 3))
