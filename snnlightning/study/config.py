@@ -27,7 +27,7 @@ import copy
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,6 +67,8 @@ _FREE_TO_CHANGE = ("trials", "budget_epochs", "retries", "members", "final_seeds
 """Keys that may differ when a study is taken up again; all others define it."""
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 """Strategies of Lightning in which every rank holds the whole network: the study keeps the weights of the best epoch."""
+_ONE_FOR_ALL = ("max_epochs", "devices", "strategy")
+"""Trainer arguments that a space may not vary: the budget is counted by them, or the pool is made for them."""
 _OWNED = (
     "num_nodes",
     "logger",
@@ -254,13 +256,9 @@ _EXAMPLES = {"model": "SpikingClassifier", "data": "DigitsDataModule"}
 
 
 def _trainer(raw: object) -> dict[str, Any]:
-    import lightning.pytorch as L
-
     if not isinstance(raw, Mapping):
         raise ConfigurationError(f"trainer is {raw!r}; a mapping of Trainer arguments is expected.")
-    owned = [key for key in raw if key in _OWNED]
-    if owned:
-        raise ConfigurationError(f"trainer.{owned[0]} is set by the study itself; leave it out.")
+    _check_trainer_names(raw)
     if "max_epochs" in raw:
         _whole("trainer.max_epochs", raw["max_epochs"], 1)
     if "devices" in raw:
@@ -270,9 +268,16 @@ def _trainer(raw: object) -> dict[str, Any]:
             f"trainer.strategy is {raw['strategy']!r}; a trial trains with one of {', '.join(STRATEGIES)}. The study starts the "
             "processes of a trial itself, so a strategy that starts its own (ddp_spawn, ddp_notebook) is not needed."
         )
-    known = [key for key in inspect.signature(L.Trainer).parameters if key not in _OWNED]
-    _only_known("trainer.", raw, known)
     return dict(raw)
+
+
+def _check_trainer_names(names: Iterable[object]) -> None:
+    import lightning.pytorch as L
+
+    owned = [name for name in names if name in _OWNED]
+    if owned:
+        raise ConfigurationError(f"trainer.{owned[0]} is set by the study itself; leave it out.")
+    _only_known("trainer.", names, [name for name in inspect.signature(L.Trainer).parameters if name not in _OWNED])
 
 
 def _check_targets(space: Space, base: Mapping[str, Any]) -> None:
@@ -286,8 +291,13 @@ def _check_targets(space: Space, base: Mapping[str, Any]) -> None:
                 )
             continue
         argument = rest.split(".")[0]
+        if part == "trainer" and argument in _ONE_FOR_ALL:
+            raise ConfigurationError(
+                f"space.{parameter.name}: all trials of a study have the same {argument}; give it under trainer, and leave it out of "
+                "the space."
+            )
         if part == "trainer":
-            _trainer({argument: None})
+            _check_trainer_names([argument])
         else:
             _check_arguments(f"space.{part}", resolve_class(part, base[part]["class_path"]), [argument])
 
@@ -374,7 +384,7 @@ def _start(raw: object, space: Space) -> tuple[dict[str, Any], ...]:
     return tuple(points)
 
 
-def _only_known(where: str, raw: Mapping[Any, Any], known: Any) -> None:
+def _only_known(where: str, raw: Iterable[Any], known: Any) -> None:
     for key in raw:
         if key not in known:
             raise ConfigurationError(

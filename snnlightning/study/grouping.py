@@ -156,7 +156,7 @@ class _Seat(L.Callback):
         try:
             execute(self._task, self._directory, self._send, last=[self])
         except _Left:
-            pass
+            pass  # nobody waits for what it would have said
         except BaseException as error:  # raised again where the job was handed over
             self._error = error
         finally:

@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .jobs import TrialError
 from .processes import how_it_died, worker_environment
@@ -23,6 +24,8 @@ __all__ = ["main", "ranks"]
 
 _ENTRY = "import sys; from snnlightning.study.ranks import main; main(*sys.argv[1:])"
 _GOODBYE_S = 60.0
+_GRACE_S = 2.0
+"""Between the end of a connection and the end of the process whose it was."""
 _PATIENCE_S = 30.0
 """A rank that is gone ends the others at their next exchange; where that hangs, this long later."""
 
@@ -53,9 +56,9 @@ def ranks(task: Mapping[str, Any], directory: Path) -> Iterator[None]:
         yield
         done = True
     except Exception as error:
-        died = [how_it_died(code) for process in others if (code := process.poll()) is not None and code < 0]
-        if died:
-            raise TrialError(f"another rank of the training died ({died[0]})") from error
+        cause = None if isinstance(error, TrialError) else _cause(others)
+        if cause is not None:
+            raise TrialError(cause) from error
         raise
     finally:
         over.set()
@@ -76,7 +79,7 @@ def _start(
     process = subprocess.Popen(
         [sys.executable, "-c", _ENTRY, str(directory), str(threads)],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         env={**os.environ, **worker_environment(threads), **environment},
@@ -94,8 +97,24 @@ def _end(process: "subprocess.Popen[str]", seconds: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    assert process.stdin is not None
-    process.stdin.close()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+
+
+def _cause(others: "list[subprocess.Popen[str]]") -> str | None:
+    """What ended another rank while this one still held its end of the exchange: it failed first, and this one only heard of it."""
+    end = time.monotonic() + _GRACE_S
+    while time.monotonic() < end:
+        for rank, process in enumerate(others, start=1):
+            code = process.poll()
+            if code is not None and code < 0:
+                return f"another rank of the training died ({how_it_died(code)})"
+            if code:
+                assert process.stdout is not None
+                return f"rank {rank}: {process.stdout.read().strip() or how_it_died(code)}"
+        time.sleep(0.05)
+    return None
 
 
 def _watch(others: "list[subprocess.Popen[str]]", over: threading.Event) -> None:
@@ -124,12 +143,18 @@ def main(directory: str, threads: str) -> None:
         # its own there, which exchanges something with the other ranks in the middle of whatever they are at.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     task = json.loads(sys.stdin.readline())
+    reason: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no reason
     threading.Thread(target=_end_with_rank_0, daemon=True).start()
     torch.set_num_threads(int(threads))
     be_quiet()
-    outcome: list[str] = []
-    execute(task, Path(directory), lambda message: outcome.append(message["type"]), leads=False)
-    os._exit(0 if outcome[-1:] == ["finished"] else 1)  # without waiting for a rank that has failed
+    messages: list[dict[str, Any]] = []
+    execute(task, Path(directory), messages.append, leads=False)
+    if messages[-1]["type"] == "finished":
+        os._exit(0)
+    reason.write(messages[-1]["reason"])
+    reason.flush()
+    os._exit(1)  # without waiting for a rank that has failed
 
 
 def _end_with_rank_0() -> None:

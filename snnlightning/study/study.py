@@ -127,9 +127,9 @@ class Study:
                     queue.close()  # of a run with remote that was interrupted: its workers must not work beside ours
                 if remote:
                     pool = self._remote_pool(storage, identity, workers, lease_s, engine, told)
-                elif workers:
+                elif workers or self.config.devices > 1:  # a rank that dies may end the process that waits for it
                     pool = ProcessPool(
-                        workers,
+                        max(1, workers),
                         self.directory,
                         members=self.config.members,
                         retries=self.config.retries,
@@ -142,7 +142,7 @@ class Study:
                     with Interrupts(pool.wake) as interrupts, pool:
                         runner.search(pool, interrupts)
                         self._test(runner.rows, observers, interrupts)
-                        self._train_anew(runner, pool, observers, interrupts)
+                        self._train_anew(runner, pool, observers, interrupts, told)
                 except KeyboardInterrupt as error:
                     interrupted = error
                 rows = runner.rows
@@ -267,7 +267,12 @@ class Study:
                 self.notes.append(f"trial {point.row.number} could not be tested: {' '.join(str(error).split())}")
 
     def _train_anew(
-        self, runner: Runner, pool: AbstractPool, observers: Sequence[StudyObserver], interrupts: Interrupts
+        self,
+        runner: Runner,
+        pool: AbstractPool,
+        observers: Sequence[StudyObserver],
+        interrupts: Interrupts,
+        told: Callable[[str], None],
     ) -> None:
         """Train and test the finalists with fresh seeds."""
         if not self.config.final_seeds:
@@ -278,10 +283,6 @@ class Study:
                 observer.testing(done - 1, total)
 
         points = self._finalists(runner.rows)
-
-        def told(sentence: str) -> None:
-            for observer in observers:
-                observer.note(sentence)
 
         archive, ranking = runner.archive, runner.ranking()
         self.notes += replay(points, self.config, self.directory, archive, ranking, pool, interrupts, progress, told)

@@ -8,7 +8,9 @@ neither its place nor its neighbours make a difference.
 """
 
 import copy
+import inspect
 import itertools
+import math
 from collections.abc import Callable, Generator, Hashable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -324,6 +326,8 @@ def _of_trainer(trainer: L.Trainer) -> str | None:
         "members have one optimizer and no schedule": len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs,
         "its data comes from no loader with a generator of its own, such as a SpikingDataModule's": not in_memory,
         "it goes on within an epoch": within,
+        "its data has no length": math.isinf(trainer.num_training_batches),
+        "its optimizer asks for a closure": any(_asks_for_closure(optimizer) for optimizer in trainer.optimizers),
         # Lightning has a training go on to its end, whoever asks it to stop before.
         f"trainer.min_epochs is {trainer.min_epochs}; members stop when they are asked to": bool(trainer.min_epochs),
         # It is a switch of the whole process, and what it raises is raised for all that share a backward pass.
@@ -343,6 +347,11 @@ def _of_trainer(trainer: L.Trainer) -> str | None:
             getattr(L.LightningDataModule, name),
         )
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def _asks_for_closure(optimizer: torch.optim.Optimizer) -> bool:
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def _of_callbacks(trainer: L.Trainer) -> str | None:

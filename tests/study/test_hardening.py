@@ -120,6 +120,9 @@ def test_a_start_point_may_hold_a_list(tmp_path: Path) -> None:
         ({"trainer": {"logger": True}}, r"trainer\.logger is set by the study itself"),
         ({"objectives": [{"name": "accuracy", "reference": math.nan}]}, r"reference is nan; a finite number"),
         ({"space": {"depth": {"type": "int", "low": 1, "high": 2}, "model.bias": {"choices": [True], "when": {"depth": 3}}}}, r"never is 3"),
+        ({"space": {"trainer.max_epochs": [4, 8]}}, r"space\.trainer\.max_epochs: all trials of a study have the same max_epochs"),
+        ({"space": {"trainer.devices": [1, 2]}}, r"space\.trainer\.devices: all trials of a study have the same devices"),
+        ({"space": {"trainer.logger": [True]}}, r"trainer\.logger is set by the study itself"),
         ({"space": {"depth": {"type": "int", "low": 1, "high": 5, "step": 1.5}}}, r"step is 1\.5; a positive int is expected"),
     ],
 )  # fmt: skip

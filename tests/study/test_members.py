@@ -207,6 +207,11 @@ class WithCallback(SpikingClassifier):
         return [Beginning()]
 
 
+class WithLbfgs(SpikingClassifier):
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.LBFGS(self.parameters(), lr=1e-3, max_iter=1)
+
+
 @pytest.mark.parametrize(
     ("part", "changes", "reason"),
     [
@@ -218,6 +223,7 @@ class WithCallback(SpikingClassifier):
         ("trainer", {"min_epochs": 1}, "trainer.min_epochs is 1"),
         ("trainer", {"detect_anomaly": True}, "trainer.detect_anomaly is on"),
         ("data", {"class_path": f"{__name__}.Doubled"}, "Doubled has a on_after_batch_transfer of its own"),
+        ("model", {"class_path": f"{__name__}.WithLbfgs"}, "its optimizer asks for a closure"),
         ("model", {"class_path": f"{__name__}.WithCallback"}, "Beginning of the model has an on_train_start"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from snnlightning.errors import ConfigurationError
 from snnlightning.study import Study
 from snnlightning.study.files import read_json
+from snnlightning.training import SpikingClassifier
 
 from .conftest import config, outcomes, processes_of, tiny
 
@@ -93,6 +94,22 @@ def test_a_worker_of_several_ranks_that_is_told_to_stop_gives_its_trial_back(tmp
     study.run(workers=1, remote=True, observers=[Scheduler()])
     assert [row["state"] for row in outcomes(tmp_path / "s")] == ["complete"]
     assert len([text for text in told if text.endswith("has joined")]) == 2, told
+
+
+class FailsInRank1(SpikingClassifier):
+    def on_train_epoch_start(self) -> None:
+        if self.global_rank == 1:
+            raise MemoryError
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_reason_is_that_of_the_rank_that_failed_first(workers: int, tmp_path: Path) -> None:
+    """Rank 0 only hears that the connection is gone."""
+    model = {**tiny()["model"], "class_path": f"{__name__}.FailsInRank1"}
+    Study(config(trials=1, model=model, trainer={"max_epochs": 2, **TWO}), tmp_path / "s").run(workers=workers)
+    (row,) = outcomes(tmp_path / "s")
+    assert (row["state"], row["reason"]) == ("failed", "rank 1: out of memory")
 
 
 def test_strategies_and_devices_that_cannot_be_are_refused() -> None:
