@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
 from .events import Events, dense, remember, settled
-from .typing import Coefficients, NeuronLike, Reader, Recurrence, SpikeFunction, State, Trace
+from .typing import Coefficients, LayerCall, NeuronLike, Reader, Recurrence, SpikeFunction, State, Trace
 
 __all__ = ["BACKENDS", "Backend", "initial_state", "kind_of", "scan", "supports", "warmup"]
 
@@ -122,14 +122,13 @@ def scan(
             own = given
             if members:
                 own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
-            if members and chosen != "triton":
-                return _of_members(
-                    functools.partial(fused.run, chosen), fused.ways(chosen, x, (w_in, w_rec, bias), members, sizes),
-                    neurons, x, w_in, cast(Tensor | None, w_rec), bias, state, spikes, own, learned, potentials, plain, readout, sizes,
-                )  # fmt: skip
-            trace: Trace = fused.run(
-                chosen, neurons, x, w_in, w_rec, bias, state, spikes, own, learned, potentials, members, plain, readout,
+            call = LayerCall(
+                neurons, spikes, own, x, w_in, cast(Tensor | None, w_rec), bias, state, learned, potentials, members, readout,
+                sizes if members else None, plain,
             )  # fmt: skip
+            if members and chosen != "triton":
+                return _of_members(functools.partial(fused.run, chosen), fused.ways(chosen, call), call)
+            trace: Trace = fused.run(chosen, call)
             return _with_reading(trace, readout)
     if w_in is None:
         drive = like if bias is None else like + (bias if not members else bias[:, None, None])
@@ -183,50 +182,43 @@ def _with_reading(trace: Trace, readout: Reader | None) -> Trace:
     return trace._replace(read=readout(output))
 
 
-def _of_members(
-    run: Callable[..., Trace],
-    ways: Sequence[str],
-    neurons: Sequence[NeuronLike],
-    x: Tensor | Events,
-    w_in: Tensor | None,
-    w_rec: Tensor | None,
-    bias: Tensor | None,
-    state: State,
-    spikes: Sequence[SpikeFunction | None],
-    given: Sequence[Coefficients],
-    learned: Mapping[str, Tensor],
-    potentials: bool,
-    plain: Callable[..., Trace],
-    readout: Reader | None,
-    sizes: Sequence[tuple[int, int]] | None,
-) -> Trace:
+def _of_members(run: Callable[[LayerCall, str], Trace], ways: Sequence[str], call: LayerCall) -> Trace:
     """Compiled code for members: one call for all that run in the same way, each in the way that it runs alone."""
     if len(set(ways)) > 1:
         lots = [[k for k in range(len(ways)) if ways[k] == way] for way in dict.fromkeys(ways)]
-        features = w_in.shape[-2] if w_in is not None else x.shape[-1]
-        traces = []
-        for lot in lots:
-            own_sizes = None if sizes is None else [sizes[k] for k in lot]
-            few = [neurons[k] for k in lot], [spikes[k] for k in lot], [given[k] for k in lot]
-            widths = [features] * len(lot) if own_sizes is None else [n for n, _ in own_sizes]
-            own_x, own_state = x if len(x.shape) == 3 else _lot(dense(x), lot), tuple(_lot(own, lot) for own in state)
-            own_learned = {name: _lot(value, lot) for name, value in learned.items()}
-            own_plain = functools.partial(_plain, *few, potentials, True, readout, widths)
-            trace = _of_members(
-                run, [ways[k] for k in lot], few[0], own_x, _lot(w_in, lot), _lot(w_rec, lot), _lot(bias, lot), own_state, few[1],
-                few[2], own_learned, potentials, own_plain, readout, own_sizes,
-            )  # fmt: skip
-            traces.append(trace)
-        return _together(traces, lots)
+        return _together([_of_members(run, [ways[k] for k in lot], _some(call, lot)) for lot in lots], lots)
+    x, w_in, bias = call.x, call.w_in, call.bias
     if w_in is not None and ways[0] != "events":
-        x, w_in, bias = _drive_of(dense(x).to(w_in.dtype), w_in, bias, sizes), None, None
+        x, w_in, bias = _drive_of(dense(x).to(w_in.dtype), w_in, bias, call.sizes), None, None
     if ways[0] == "plain":
         drive = dense(x) if bias is None else dense(x) + bias[:, None, None]
-        return plain(drive, w_rec, state, learned)
-    trace = run(
-        neurons, x, w_in, w_rec, bias, state, spikes, given, learned, potentials, (len(neurons),), plain, readout, sizes, ways[0]
-    )  # fmt: skip
-    return _with_reading(trace, readout)
+        return call.plain(drive, call.w_rec, call.state, call.learned)
+    return _with_reading(run(call._replace(x=x, w_in=w_in, bias=bias), ways[0]), call.readout)
+
+
+def _some(call: LayerCall, lot: Sequence[int]) -> LayerCall:
+    """The call of some of its members."""
+    neurons, spikes = [call.neurons[k] for k in lot], [call.spikes[k] for k in lot]
+    coefficients = [call.coefficients[k] for k in lot]
+    features = call.w_in.shape[-2] if call.w_in is not None else call.x.shape[-1]
+    sizes = None if call.sizes is None else [call.sizes[k] for k in lot]
+    widths = [features] * len(lot) if sizes is None else [n for n, _ in sizes]
+    return LayerCall(
+        neurons=neurons,
+        spikes=spikes,
+        coefficients=coefficients,
+        x=call.x if len(call.x.shape) == 3 else _lot(dense(call.x), lot),
+        w_in=_lot(call.w_in, lot),
+        w_rec=_lot(call.w_rec, lot),
+        bias=_lot(call.bias, lot),
+        state=tuple(_lot(own, lot) for own in call.state),
+        learned={name: _lot(value, lot) for name, value in call.learned.items()},
+        potentials=call.potentials,
+        members=(len(lot),),
+        readout=call.readout,
+        sizes=sizes,
+        plain=functools.partial(_plain, neurons, spikes, coefficients, call.potentials, True, call.readout, widths),
+    )
 
 
 def _lot(value: Any, lot: Sequence[int]) -> Any:

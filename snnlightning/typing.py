@@ -1,6 +1,6 @@
 """Shared types: what one floor of the house promises to another without importing it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
@@ -13,9 +13,11 @@ __all__ = [
     "ConnectionKind",
     "Convolution",
     "Delay",
+    "LayerCall",
     "LayerRecord",
     "NetworkOutput",
     "NeuronLike",
+    "Plain",
     "Reader",
     "Recurrence",
     "Reset",
@@ -170,3 +172,34 @@ class NeuronLike(Protocol):
         coefficients: Coefficients,
         potentials: bool,
     ) -> Trace: ...
+
+
+Plain = Callable[[Tensor, Tensor | None, State, Mapping[str, Tensor]], Trace]
+"""The reference: drive, w_rec, state, and tensors that replace coefficients of these names; its trace has what is read."""
+
+
+class LayerCall(NamedTuple):
+    """What a backend is asked to run: the arguments of :func:`snnlightning.scan.scan`, checked.
+
+    Args:
+        neurons, spikes, coefficients: one of each per member; one where there is no member axis.
+        x, w_in, w_rec, bias, state, potentials, readout, sizes: as ``scan`` has them.
+        learned: the coefficients that were given as tensors, with the member axis; gradients flow to them.
+        members: (K,), or () without a member axis.
+        plain: the reference, for a part of the work that compiled code leaves to it.
+    """
+
+    neurons: Sequence[NeuronLike]
+    spikes: Sequence[SpikeFunction | None]
+    coefficients: Sequence[Coefficients]
+    x: Tensor | Events
+    w_in: Tensor | None
+    w_rec: Tensor | None
+    bias: Tensor | None
+    state: State
+    learned: Mapping[str, Tensor]
+    potentials: bool
+    members: tuple[int, ...]
+    readout: Reader | None
+    sizes: Sequence[tuple[int, int]] | None
+    plain: Plain

@@ -1,14 +1,13 @@
 """Fused: a neuron whose layer runs as one autograd node over compiled loops; what ``<neuron>__fused.py`` holds."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...events import Events
-from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
+from ...typing import LayerCall, NeuronLike, SpikeFunction, Trace
 from . import layer, support
 from .recursion import Recursion
 
@@ -39,60 +38,17 @@ class Fused:
             return "the tensors are on the CPU, and the kernels run on CUDA devices (on the CPU with TRITON_INTERPRET=1, to test them)"
         return None
 
-    def run(
-        self,
-        backend: str,
-        neurons: Sequence[NeuronLike],
-        x: Tensor | Events,
-        w_in: Tensor | None,
-        w_rec: Tensor | None,
-        bias: Tensor | None,
-        state: State,
-        spikes: Sequence[SpikeFunction | None],
-        coefficients: Sequence[Coefficients],
-        learned: Mapping[str, Tensor],
-        potentials: bool,
-        members: tuple[int, ...],
-        plain: layer.Plain,
-        readout: Reader | None,
-        sizes: Sequence[tuple[int, int]] | None = None,
-        way: str | None = None,
-    ) -> Trace:
-        """As :func:`snnlightning.scan.scan`, which checks the arguments; see :func:`.layer.run`."""
-        recursions = [self.recursion(neuron) for neuron in neurons]
+    def run(self, backend: str, call: LayerCall, way: str | None = None) -> Trace:
+        """See :func:`.layer.run`."""
+        recursions = [self.recursion(neuron) for neuron in call.neurons]
         if backend == "triton":
-            on_gpu = _of("triton.layer")
-            trace: Trace = on_gpu.run(
-                neurons,
-                recursions,
-                x,
-                w_in,
-                w_rec,
-                bias,
-                state,
-                spikes,
-                coefficients,
-                learned,
-                potentials,
-                members,
-                plain,
-            )
+            trace: Trace = _of("triton.layer").run(recursions, call)
             return trace
-        return layer.run(
-            _of(f"{backend}.code"), neurons, recursions, x, w_in, w_rec, bias, state, spikes, coefficients, learned, potentials,
-            members, plain, readout, sizes, way,
-        )  # fmt: skip
+        return layer.run(_of(f"{backend}.code"), recursions, call, way)
 
-    def ways(
-        self,
-        backend: str,
-        x: Tensor | Events,
-        weights: Sequence[Tensor | None],
-        members: tuple[int, ...],
-        sizes: Sequence[tuple[int, int]] | None,
-    ) -> list[str]:
+    def ways(self, backend: str, call: LayerCall) -> list[str]:
         """See :func:`.layer.ways`."""
-        return layer.ways(_of(f"{backend}.code"), x, weights, members, sizes)
+        return layer.ways(_of(f"{backend}.code"), call)
 
 
 def _of(name: str) -> Any:

@@ -19,7 +19,7 @@ array has the axis K, of size 1 where the caller has none.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -28,18 +28,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...events import Events, dense, known, remember, settled
-from ...typing import Coefficients, NeuronLike, Reader, SpikeFunction, State, Trace
+from ...typing import Coefficients, LayerCall, NeuronLike, Plain, Reader, SpikeFunction, Trace
 from . import pool
 from .around import coefficient_gradients, drive_of, refuse_second_derivative
 from .formula import formula
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 
-__all__ = ["Code", "Plain", "run"]
+__all__ = ["Code", "run", "ways"]
 
 Array = np.ndarray[Any, Any]
-
-Plain = Callable[[Tensor, Tensor | None, State, Mapping[str, Tensor]], Trace]
-"""The reference: drive, w_rec, state, and tensors that replace coefficients of these names; its trace has what is read."""
 
 
 class Code(Protocol):
@@ -134,42 +131,23 @@ class _Call:
         return self.recursions[0]
 
 
-def run(
-    code: Code,
-    neurons: Sequence[NeuronLike],
-    recursions: Sequence[Recursion],
-    x: Tensor | Events,
-    w_in: Tensor | None,
-    w_rec: Tensor | None,
-    bias: Tensor | None,
-    state: State,
-    spikes: Sequence[SpikeFunction | None],
-    coefficients: Sequence[Coefficients],
-    learned: Mapping[str, Tensor],
-    potentials: bool,
-    members: tuple[int, ...],
-    plain: Plain,
-    readout: Reader | None,
-    sizes: Sequence[tuple[int, int]] | None = None,
-    way: str | None = None,
-) -> Trace:
-    """The layer's output, last state and potentials; the arguments are those of ``scan``, checked.
+def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str | None = None) -> Trace:
+    """The layer's output, last state and potentials; what the readout makes of it where the loops know it.
 
     Args:
-        coefficients: of each member.
-        learned: those that were given as tensors, with the member axis; gradients flow to them.
-        members: (K,), or () without a member axis.
-        readout: its result is in the trace where the loops know it; otherwise the trace has none.
-        sizes: (N, N_in) of each member, where some are padded.
+        code: of the backend.
+        recursions: of each member.
+        work: what to run.
         way: one of :func:`ways`; decided here when None, without members.
     """
-    neuron, recursion = neurons[0], recursions[0]
+    x, w_in, w_rec, bias, state, learned = work.x, work.w_in, work.w_rec, work.bias, work.state, work.learned
+    neuron, recursion, potentials = work.neurons[0], recursions[0], work.potentials
     events = None if w_in is None else x if isinstance(x, Events) else known(x)
     dtype = x.dtype if w_in is None else w_in.dtype
     if way is None:
-        (way,) = set(ways(code, x, (w_in, w_rec, bias), (), None))
+        (way,) = set(ways(code, work))
     if way == "plain":
-        return plain(drive_of(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
+        return work.plain(drive_of(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
     sparse = way == "events"
     arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
@@ -180,10 +158,10 @@ def run(
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))
     found: list[_Events] = []
     sent: list[_Events] = []
-    reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(readout)
+    reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(work.readout)
     call = _Call(
-        code, neurons, recursions, spikes, coefficients, plain, potentials, keep, w_rec is not None, members, x.shape, arrived, found,
-        sent, reduction, sizes,
+        code, work.neurons, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, w_rec is not None, work.members,
+        x.shape, arrived, found, sent, reduction, work.sizes,
     )  # fmt: skip
     drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
@@ -216,32 +194,20 @@ def _listed(parts: Sequence[_Events], x: Tensor) -> Events:
     return Events.trusted(torch.from_numpy(joined.pointer), torch.from_numpy(joined.index), value, shape).beside(x)
 
 
-def ways(
-    code: Code,
-    x: Tensor | Events,
-    weights: Sequence[Tensor | None],
-    members: tuple[int, ...],
-    sizes: Sequence[tuple[int, int]] | None,
-) -> list[str]:
+def ways(code: Code, work: LayerCall) -> list[str]:
     """How each member runs: ``plain`` where something is not finite, from its ``events``, or from the ``drive``.
 
     It is the same for a member alone, whatever it is beside and however far it is padded, and decides how its sums are rounded.
-
-    Args:
-        code: of the backend.
-        x: the input.
-        weights: w_in, w_rec and bias.
-        members: (K,), or () without a member axis.
-        sizes: (N, N_in) of each member, where some are padded.
     """
-    w_in, count = weights[0], members[0] if members else 1
+    x, w_in, count = work.x, work.w_in, len(work.neurons)
+    weights = (w_in, work.w_rec, work.bias)
     if not math.prod(x.shape[:-1]):
         return ["plain"] * count
     sums = [w.detach().reshape(count, -1).sum(1).tolist() for w in weights if w is not None]
     finite = [all(map(math.isfinite, own)) for own in zip(*sums, strict=True)] if sums else [True] * count
     if w_in is None:
         return ["drive" if own else "plain" for own in finite]
-    own_sizes = sizes or [(w_in.shape[-2], w_in.shape[-1])] * count
+    own_sizes = work.sizes or [(w_in.shape[-2], w_in.shape[-1])] * count
     events, looking_ns = x if isinstance(x, Events) else known(x), 0.0
     if events is not None and len(x.shape) == 3:
         densities = [events.density] * count

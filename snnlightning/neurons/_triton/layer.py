@@ -20,17 +20,16 @@ Members are one axis of the grid.
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import triton.language as tl
 from torch import Tensor
 
-from ...events import Events, dense
-from ...typing import Coefficients, NeuronLike, SpikeFunction, State, Trace
+from ...events import dense
+from ...typing import Coefficients, LayerCall, NeuronLike, SpikeFunction, Trace
 from .._fused.around import coefficient_gradients, drive_of, refuse_second_derivative
-from .._fused.layer import Plain
 from .._fused.recursion import CURRENT, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 from . import kernels
 from .launching import FITS, operand, precision, tile
@@ -97,39 +96,28 @@ class _Call:
         return {"REAL": real, "LOOPS": loops, "FLAGS": self.flags(recurrent), "BASE": base}
 
 
-def run(
-    neurons: Sequence[NeuronLike],
-    recursions: Sequence[Recursion],
-    x: Tensor | Events,
-    w_in: Tensor | None,
-    w_rec: Tensor | None,
-    bias: Tensor | None,
-    state: State,
-    spikes: Sequence[SpikeFunction | None],
-    coefficients: Sequence[Coefficients],
-    learned: Mapping[str, Tensor],
-    potentials: bool,
-    members: tuple[int, ...],
-    plain: Plain,
-) -> Trace:
-    """The layer's output, last state and potentials; the arguments are those of :func:`.._fused.layer.run`.
+def run(recursions: Sequence[Recursion], work: LayerCall) -> Trace:
+    """The layer's output, last state and potentials, as :func:`.._fused.layer.run` makes them.
 
     A readout over time is the caller's: one reduction of torch's.
     """
-    neuron, recursion = neurons[0], recursions[0]
+    x, w_in, w_rec, bias, state, learned = work.x, work.w_in, work.w_rec, work.bias, work.state, work.learned
+    neuron, recursion = work.neurons[0], recursions[0]
     dtype = x.dtype if w_in is None else w_in.dtype
     drive = drive_of(dense(x).to(dtype), w_in, bias)
     if not drive.numel():
-        return plain(drive.to(dtype), w_rec, state, learned)
+        return work.plain(drive.to(dtype), w_rec, state, learned)
     inputs = [learned.get(name) for name in recursion.learnable]
     given = (drive, w_rec, *inputs, *state)
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in given)
     device = drive.device.type
     product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else dtype
-    call = _Call(neurons, recursions, spikes, coefficients, potentials, keep, members, dtype, product)
+    call = _Call(
+        work.neurons, recursions, work.spikes, work.coefficients, work.potentials, keep, work.members, dtype, product
+    )
     with torch.cuda.device_of(drive):
         output, *rest = _Layer.apply(call, drive, w_rec, *inputs, *state)
-    seen = (rest[-1] if neuron.spiking else output) if potentials else None
+    seen = (rest[-1] if neuron.spiking else output) if work.potentials else None
     return Trace(output, tuple(rest[: len(state)]), seen)
 
 
