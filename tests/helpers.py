@@ -14,10 +14,10 @@ from snnlightning.errors import ConfigurationError
 from snnlightning.naming import available
 from snnlightning.neurons import AbstractNeuron
 from snnlightning.scan import scan
-from snnlightning.surrogates import SuperSpike
+from snnlightning.surrogates import AbstractSurrogate, SuperSpike
 from snnlightning.typing import SpikeFunction, State, Trace
 
-__all__ = ["constructed", "dyadic", "every", "is_valid", "neuron_variants", "single"]
+__all__ = ["Foreign", "constructed", "dyadic", "every", "is_valid", "neuron_variants", "single"]
 
 
 def every(folder: str) -> list[typing.Any]:
@@ -89,3 +89,21 @@ def single(
         coefficients=coefficients,
         potentials=True,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreign(AbstractSurrogate):
+    """A user's own, that no kernel knows."""
+
+    height = width = area = 1.0
+    size: float = 0.5
+
+    @classmethod
+    def from_height_width(cls, height, width):
+        return cls(height)
+
+    def derivative(self, x):
+        return self.size / (1.0 + x.abs())
+
+    def soft(self, x):
+        raise NotImplementedError

@@ -1,7 +1,6 @@
 """Train what a results file lacks: the part of a command line that benchmarks of many small trainings share."""
 
 import argparse
-import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -55,14 +54,14 @@ def train_missing(recipes: Mapping[str, Trainable], path: Path, options: argpars
         return results
     epochs = {name: max(1, recipe.epochs // QUICK) for name, recipe in recipes.items()} if options.quick else None
     print(f"{len(todo)} trainings to do, {len(results)} done, {options.jobs} at a time", flush=True)
-    with contextlib.nullcontext() if options.quick else path.open("a", encoding="utf-8") as file:
-        for result in run_all(todo, options.data, options.jobs, epochs, until=time.monotonic() + 60 * options.minutes):
-            print(
-                f"{result.recipe} seed {result.seed}: test {100 * result.test:.1f} %, train {100 * result.train:.1f} %,"
-                f" {result.spikes:.0f} spikes, {result.seconds:.0f} s",
-                flush=True,
-            )
-            if file is not None:
+    for result in run_all(todo, options.data, options.jobs, epochs, until=time.monotonic() + 60 * options.minutes):
+        print(
+            f"{result.recipe} seed {result.seed}: test {100 * result.test:.1f} %, train {100 * result.train:.1f} %,"
+            f" {result.spikes:.0f} spikes, {result.seconds:.0f} s",
+            flush=True,
+        )
+        if not options.quick:
+            # Opened each time: in an hour, somebody may have put another file in its place.
+            with path.open("a", encoding="utf-8") as file:
                 file.write(result.line + "\n")
-                file.flush()
     return results if options.quick else Results.read(path, recipes)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import dyadic, every, neuron_variants
+from helpers import Foreign, dyadic, every, neuron_variants
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,7 +29,7 @@ from snnlightning.neurons._fused.formula import formula
 from snnlightning.neurons._numba import code as numba_code
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.scan import scan, supports
-from snnlightning.surrogates import AbstractSurrogate, MultiGaussian, Sparse, SuperSpike, Triangle
+from snnlightning.surrogates import MultiGaussian, Sparse, SuperSpike, Triangle
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
 CPP = pytest.mark.skipif(building.reason() is not None, reason=f"no C++ loops: {building.reason()}")
@@ -275,24 +275,6 @@ def test_lobes_below_zero_come_back_through_recurrent_weights(neuron, backend):
     assert (h < 0).sum() > 20
     assert (h != 0).double().mean() < 0.5  # so that neurons are picked, and no product is taken
     same(outcome(neuron, tensors, backend, spike=surrogate), theirs, 1e-9)
-
-
-@dataclasses.dataclass(frozen=True)
-class Foreign(AbstractSurrogate):
-    """A user's own, that no kernel knows."""
-
-    height = width = area = 1.0
-    size: float = 0.5
-
-    @classmethod
-    def from_height_width(cls, height, width):
-        return cls(height)
-
-    def derivative(self, x):
-        return self.size / (1.0 + x.abs())
-
-    def soft(self, x):
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("neuron", [LIF(), CubaLIF(ordering="spytorch", reset="zero", detach_reset=False)], ids=str)

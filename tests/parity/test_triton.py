@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import dyadic, every
+from helpers import Foreign, dyadic, every
 from torch import Tensor
 
 import snnlightning
@@ -25,7 +25,7 @@ from snnlightning.events import Events
 from snnlightning.layers import SpikingLayer
 from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
 from snnlightning.scan import scan, supports
-from snnlightning.surrogates import AbstractSurrogate, Sparse, SuperSpike, Triangle
+from snnlightning.surrogates import Sparse, SuperSpike, Triangle
 
 pytest.importorskip("triton", reason="Triton is not installed; pip install 'snnlightning[gpu]'")
 
@@ -196,24 +196,6 @@ def test_a_family_with_a_file_is_inlined_and_cut_where_it_is_cut(name):
     assert layer._inlined([whole, cut])[2][1][2] == 0.4
     tensors = inputs(ALIF(), 7, False, torch.float64)
     same(outcome(ALIF(), tensors, "triton", spike=cut), outcome(ALIF(), tensors, "reference", spike=cut), 1e-9)
-
-
-@dataclasses.dataclass(frozen=True)
-class Foreign(AbstractSurrogate):
-    """A user's own, that no kernel knows."""
-
-    height = width = area = 1.0
-    size: float = 0.5
-
-    @classmethod
-    def from_height_width(cls, height, width):
-        return cls(height)
-
-    def derivative(self, x):
-        return self.size / (1.0 + x.abs())
-
-    def soft(self, x):
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("neuron", [CubaLIF(), ALIF(form="lsnn"), AdLIF(q=2.0)], ids=named)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from snnlightning.study import StudyConfig
+from snnlightning.study.rows import TrialRow
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,6 +53,23 @@ def tiny(**changes: Any) -> dict[str, Any]:
 
 def config(**changes: Any) -> StudyConfig:
     return StudyConfig.parse(tiny(**changes))
+
+
+def complete_row(number: int, accuracy: float, synops: float) -> TrialRow:
+    """A trial that ended with these values."""
+    return TrialRow(
+        number=number,
+        state="complete",
+        reason="",
+        seconds=1.0,
+        epochs=1,
+        seed=0,
+        kind="trained",
+        parent=None,
+        charged=1.0,
+        values={"accuracy": accuracy, "synops": synops},
+        params={},
+    )
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

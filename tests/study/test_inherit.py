@@ -16,11 +16,10 @@ from snnlightning.study.files import read_yaml
 from snnlightning.study.front import FrontPoint, front_points
 from snnlightning.study.jobs import Job
 from snnlightning.study.policies import inherit
-from snnlightning.study.rows import TrialRow
 from snnlightning.study.search_study import Record, SearchStudy
 from snnlightning.study.trial import run_trial
 
-from .conftest import config, front, outcomes, states
+from .conftest import complete_row, config, front, outcomes, states
 
 MODEL: dict[str, Any] = {
     "class_path": "SpikingClassifier",
@@ -222,24 +221,8 @@ POINTS = [(0.30, 10.0), (0.90, 1000.0), *((0.60 + 0.001 * k, 100.0 + k) for k in
 
 
 def front_of(points: list[tuple[float, float]]) -> list[FrontPoint]:
-    rows = [row_with(k, {"accuracy": accuracy, "synops": synops}) for k, (accuracy, synops) in enumerate(points)]
+    rows = [complete_row(k, accuracy, synops) for k, (accuracy, synops) in enumerate(points)]
     return front_points(rows, config(**INHERIT).objectives)
-
-
-def row_with(number: int, values: dict[str, float]) -> TrialRow:
-    return TrialRow(
-        number=number,
-        state="complete",
-        reason="",
-        seconds=0.0,
-        epochs=1,
-        seed=0,
-        kind="trained",
-        parent=None,
-        charged=1.0,
-        values=values,
-        params={},
-    )
 
 
 def test_parents_are_spread_along_the_front_however_crowded_a_part_of_it_is() -> None:

@@ -11,10 +11,9 @@ from snnlightning.pareto import attainment
 from snnlightning.study import Study
 from snnlightning.study.files import read_json, read_yaml
 from snnlightning.study.finalists import choose_finalists
-from snnlightning.study.rows import TrialRow
 from snnlightning.study.truth import Interval, interval, probability_no_worse
 
-from .conftest import config, front
+from .conftest import complete_row, config, front
 
 
 def test_the_interval_is_students() -> None:
@@ -52,25 +51,14 @@ def test_attainment_surfaces_by_hand() -> None:
         attainment([], 0.5)
 
 
-def row(number: int, accuracy: float, synops: float) -> TrialRow:
-    return TrialRow(
-        number=number,
-        state="complete",
-        reason="",
-        seconds=1.0,
-        epochs=1,
-        seed=0,
-        kind="trained",
-        parent=None,
-        charged=1.0,
-        values={"accuracy": accuracy, "synops": synops},
-        params={},
-    )
-
-
 def test_finalists_are_the_front_and_what_one_standard_error_keeps_from_it() -> None:
     """sqrt(0.9 * 0.1 / 100) = 0.03: of two dominated trials, the one 0.02 behind could be luck, the one 0.05 behind not."""
-    rows = [row(0, 0.90, 100.0), row(1, 0.88, 110.0), row(2, 0.85, 120.0), row(3, 0.5, 50.0)]
+    rows = [
+        complete_row(0, 0.90, 100.0),
+        complete_row(1, 0.88, 110.0),
+        complete_row(2, 0.85, 120.0),
+        complete_row(3, 0.5, 50.0),
+    ]
 
     def numbers(samples: int, limit: int) -> list[int]:
         return [point.row.number for point in choose_finalists(rows, config(), samples, limit)]
