@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as L
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,6 +25,7 @@ from ..layers import Members, SpikingNetwork
 from ..layers.members import alike, why_not_a_member
 from ..learning import BPTT
 from ..typing import NetworkOutput
+from ._stepping import is_usual, step_together
 from .energy_logger import EnergyLogger
 from .randomness import random_state, restore_random
 from .spiking_classifier import SpikingClassifier
@@ -50,17 +52,18 @@ _PLAIN = {
 
 
 class Pass(NamedTuple):
-    """A pass that a training waits for; ``form`` is what networks that run together have in common."""
+    """A pass that a training waits for; ``form`` is what networks that run together have in common, and ``x`` may be elsewhere yet."""
 
     network: SpikingNetwork
     x: Tensor | Events
     potentials: bool
     learns: bool
     form: Hashable
+    device: torch.device
 
 
-Wish = Pass | Tensor
-"""What a training waits for: an answer, or the gradient of a scalar."""
+Wish = Pass | Tensor | torch.optim.Optimizer
+"""What a training waits for: an answer, the gradient of a scalar, or a step of its optimizer."""
 
 
 class Training:
@@ -80,7 +83,8 @@ class Training:
         self.error: BaseException | None = None
         self.random = random_state()
         self._torch = torch.get_rng_state()
-        self._form = alike(cast(SpikingNetwork, module.network))
+        self._device = trainer.strategy.root_device
+        self._form = alike(cast(SpikingNetwork, module.network)), self._device
         self._begun = False
         self._steps: Generator[Wish, Any, None] | None = None
         module._logs = False
@@ -118,7 +122,7 @@ class Training:
 
     def _epoch(self) -> Generator[Wish, Any, None]:
         trainer, module, fit = self.trainer, self.module, self.trainer.fit_loop
-        loop, (optimizer,) = fit.epoch_loop, trainer.optimizers
+        loop = fit.epoch_loop
         if not self._begun:
             self._begun = True
             module.on_train_start()
@@ -132,28 +136,9 @@ class Training:
             metric.reset()
         module.on_train_epoch_start()
         fit.epoch_progress.increment_started()
-        clip = trainer.gradient_clip_val
         batches = int(trainer.num_training_batches)
         for at, batch in enumerate(itertools.islice(loader, batches)):
-            x, y = batch
-            out: NetworkOutput = yield self._pass(x, learns=True)
-            before = torch.get_rng_state()
-            total = module._learn(_answering(out), x, y, at)
-            optimizer.zero_grad()
-            if total is not None:
-                try:
-                    yield total
-                except Exception:  # of anybody who shares the backward pass: alone, it is seen whose it is
-                    optimizer.zero_grad()
-                    torch.set_rng_state(before)
-                    self._step_again(x, y, at)
-            if clip is not None:
-                module.configure_gradient_clipping(optimizer, clip, trainer.gradient_clip_algorithm)
-            optimizer.step()
-            for callback in self._with("on_train_batch_end"):
-                callback.on_train_batch_end(trainer, module, None, batch, at)
-            module.on_train_batch_end(None, batch, at)
-            self._count_step(last=at + 1 == batches)
+            yield from self._step(batch, at, last=at + 1 == batches)
         yield from self._validation()
         measured = {f"train_{k}": v.compute() for k, v in module._train_metrics().items() if v.update_called}
         trainer.callback_metrics.update(measured)
@@ -168,6 +153,35 @@ class Training:
         fit.epoch_progress.increment_completed()
         for metric in module._train_metrics().values():
             metric.reset()
+
+    def _step(self, batch: Any, at: int, *, last: bool) -> Generator[Wish, Any, None]:
+        trainer, module, (optimizer,) = self.trainer, self.module, self.trainer.optimizers
+        watching = self._with("on_train_batch_end")
+        # x is moved together with that of the others, unless somebody looks at the batch.
+        batch = move_data_to_device(batch, self._device) if watching else batch
+        x, y = batch
+        y = y.to(self._device)
+        out: NetworkOutput = yield self._pass(x, learns=True)
+        before = torch.get_rng_state()
+        total = module._learn(_answering(out), x, y, at)
+        optimizer.zero_grad()
+        if total is not None:
+            try:
+                yield total
+            except Exception:  # of anybody who shares the backward pass: alone, it is seen whose it is
+                optimizer.zero_grad()
+                torch.set_rng_state(before)
+                self._step_again(x, y, at)
+        if trainer.gradient_clip_val is not None:
+            module.configure_gradient_clipping(optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
+        if is_usual(optimizer):
+            yield optimizer
+        else:
+            optimizer.step()
+        for callback in watching:
+            callback.on_train_batch_end(trainer, module, None, batch, at)
+        module.on_train_batch_end(None, batch, at)
+        self._count_step(last=last)
 
     def _step_again(self, x: Tensor | Events, y: Tensor, at: int) -> None:
         """The gradient of a step whose outcome was counted already."""
@@ -196,7 +210,7 @@ class Training:
         for at, (x, y) in enumerate(itertools.islice(cast(DataLoader[Any], trainer.val_dataloaders), int(limit))):
             out: NetworkOutput = yield self._pass(x, learns=False)
             with torch.no_grad():
-                module._judge(out, y, "val", at)
+                module._judge(out, y.to(self._device), "val", at)
                 module._count("val", out)
             _count_batch(progress, last=at + 1 == limit)
         module.finish_counts("val")
@@ -214,7 +228,7 @@ class Training:
     def _pass(self, x: Tensor | Events, *, learns: bool) -> Pass:
         module = self.module
         network = cast(SpikingNetwork, module.network)
-        return Pass(network, module._looked_at(x), module._keeps_potentials, learns, self._form)
+        return Pass(network, module._looked_at(x), module._keeps_potentials, learns, self._form, self._device)
 
     def _with(self, hook: str) -> list[L.Callback]:
         callbacks: list[L.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -266,6 +280,12 @@ class Population:
                 torch.autograd.backward(list(losses.values()))
             except Exception as error:  # nobody knows whose it is
                 answers |= dict.fromkeys(losses, error)
+        optimizers = {training: wish for training, wish in wishes.items() if isinstance(wish, torch.optim.Optimizer)}
+        if optimizers:
+            try:
+                step_together(list(optimizers.values()))
+            except Exception as error:  # halfway: nobody's weights can be trusted
+                answers |= dict.fromkeys(optimizers, error)
         alike: dict[Hashable, list[tuple[Training, Pass]]] = {}
         for training, wish in wishes.items():
             if isinstance(wish, Pass):
@@ -285,7 +305,7 @@ class Population:
             try:
                 if key not in self._together:
                     self._together[key] = Members(wish.network for wish in passes)
-                x = torch.stack([dense(wish.x) for wish in passes])
+                x = torch.stack([dense(wish.x) for wish in passes]).to(passes[0].device)  # one transfer for all
                 return cast(Sequence[NetworkOutput], self._together[key](x, potentials=passes[0].potentials).members)
             except Exception:
                 pass  # one by one, it is told from the others
@@ -321,7 +341,7 @@ def _of_trainer(trainer: L.Trainer) -> str | None:
     in_memory = all(isinstance(loader, DataLoader) and loader.generator is not None for loader in loaders)
     within = trainer.fit_loop.restarting and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
     reasons = {
-        f"it trains on {where}; passes are shared on the CPU": where.type != "cpu",
+        f"it trains on {where}; passes are shared on the CPU and on a GPU": where.type not in ("cpu", "cuda"),
         "trainer.max_epochs is not given": trainer.max_epochs is None or trainer.max_epochs < 0,
         "members have one optimizer and no schedule": len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs,
         "its data comes from no loader with a generator of its own, such as a SpikingDataModule's": not in_memory,
@@ -372,7 +392,8 @@ def _answering(out: NetworkOutput) -> Callable[[Any], NetworkOutput]:
 
 def _alone(wish: Pass) -> NetworkOutput | Exception:
     try:
-        out: NetworkOutput = wish.network(wish.x, potentials=True) if wish.potentials else wish.network(wish.x)
+        x = wish.x.to(wish.device)
+        out: NetworkOutput = wish.network(x, potentials=True) if wish.potentials else wish.network(x)
         return out
     except Exception as error:
         return error
