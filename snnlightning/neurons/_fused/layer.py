@@ -347,8 +347,8 @@ class _Layer(torch.autograd.Function):
         weights = _weights(numbers, w_in, bias, w_rec, state, drive)
         last = {name: variable.detach().clone() for name, variable in state.items() if name != "z"}
         shape = (*call.members, batch, steps, features)
-        output = source.new_empty(shape)
-        potentials = source.new_empty(shape) if call.potentials and call.neuron.spiking else None
+        output = _empty(shape, numbers)
+        potentials = _empty(shape, numbers) if call.potentials and call.neuron.spiking else None
         coefficients = ctx.needs_input_grad[6 : 6 + len(call.recursion.learnable)]
         wanted = _stored(numbers, call, any(coefficients))
         size = sum(wanted) * output.numel() * numbers.real.itemsize
@@ -377,6 +377,11 @@ class _Layer(torch.autograd.Function):
             found = _where(ctx, found, _reference_backward(ctx, grads))
         assert found is not None
         return refuse_second_derivative(found)
+
+
+def _empty(shape: Sequence[int], numbers: _Numbers) -> Tensor:
+    """Memory of NumPy, which asks for large pages: first touching 50 MB of torch's costs a tenth of a step."""
+    return torch.from_numpy(np.empty(shape, numbers.real))
 
 
 def _read_from(numbers: _Numbers, call: _Call) -> Array | None:
