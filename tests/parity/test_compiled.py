@@ -21,7 +21,7 @@ import snnlightning
 from snnlightning import scan as scan_module
 from snnlightning.errors import ConfigurationError, MissingDependencyError
 from snnlightning.layers import SpikingLayer, SpikingNetwork
-from snnlightning.neurons import ALIF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
+from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._cpp import code as cpp_code
 from snnlightning.neurons._fused import layer as fused_layer
@@ -72,6 +72,7 @@ def way(request, monkeypatch):
     monkeypatch.setattr(fused_layer, "_break_even", lambda features, looking_ns: limit)
     if asked == "product":
         monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)
+        monkeypatch.setattr(fused_layer, "_PACKED_BYTES", 0)
     return asked
 
 
@@ -284,6 +285,37 @@ def test_a_surrogate_of_ones_own_works_through_its_tensor_derivative(neuron, bac
     same(
         outcome(neuron, tensors, backend, spike=Foreign()), outcome(neuron, tensors, "reference", spike=Foreign()), 1e-9
     )
+
+
+@pytest.mark.parametrize("potentials", [False, True])
+@pytest.mark.parametrize("neuron", [LIF(), IF(detach_reset=False), CubaLIF(refractory_ms=2.0), CubaLIF(ordering="spytorch", reset="zero")], ids=str)  # fmt: skip
+@backends
+def test_a_packed_derivative_gives_the_bits_of_one_computed_again(neuron, potentials, backend, monkeypatch):
+    """Nothing packed, as long as there is room, everything; a neuron has a threshold of its own, a surrogate that is never zero is not packed."""
+    neuron = (
+        dataclasses.replace(neuron, v_th=tuple(torch.linspace(0.8, 1.2, 100).tolist())) if neuron == LIF() else neuron
+    )
+    tensors = inputs(neuron, 100, dtype=torch.float32, density=0.05, batch=9)
+    given = [tensors[name].requires_grad_() for name in ("x", "w_in", "w_rec")]
+    monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)
+    monkeypatch.setattr(fused_layer, "_WIDE", 0)
+    monkeypatch.setattr(fused_layer, "_CHUNK_ELEMENTS", 3 * STEPS * 100)
+    packed, put = [], fused_layer._Packed.put
+    monkeypatch.setattr(
+        fused_layer._Packed, "put", lambda own, j, psi: (put(own, j, psi), packed.append(len(own.chunks)))
+    )
+    for spike in (Triangle(), Sparse(SuperSpike(), 0.4), SuperSpike()):
+        found, counts = [], []
+        for room in (0, 1600, 10**6):
+            monkeypatch.setattr(fused_layer, "_PACKED_BYTES", room)
+            packed.clear()
+            trace = scan(neuron, *given, spike=spike, potentials=potentials, backend=backend)
+            counts.append(packed[-1] if packed else 0)
+            seen = 0.0 if trace.potentials is None else trace.potentials.cos().sum()
+            found.append(torch.autograd.grad(trace.output.square().sum() + trace.state[-1].sin().sum() + seen, given))
+        assert counts == [0, 0, 0] if spike == SuperSpike() else [0, 2, 3], counts
+        for other in found[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("neuron", [CubaLIF(), LI()], ids=str)

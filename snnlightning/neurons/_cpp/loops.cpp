@@ -193,6 +193,39 @@ template <class T> I silence(const I* given) {
     return 0;
 }
 
+template <class T> I pack(const I* given) {
+    Given g = {given};
+    auto x = g.array<T>();
+    auto pointer = g.array<I>();
+    auto place = g.array<unsigned char>();
+    auto value = g.array<T>();
+    auto chosen = g.array<J>();
+    I found = 0;
+    pointer.p[0] = 0;
+    for (I k = 0; 256 * k < x.a; ++k) {
+        const T* block = x.p + 256 * k;
+        const I count = nonzero(block, std::min<I>(256, x.a - 256 * k), chosen.p, 0);
+        if (found + count > value.a) return -1;
+        for (I e = 0; e < count; ++e, ++found) {
+            place.p[found] = static_cast<unsigned char>(chosen.p[e]);
+            value.p[found] = block[chosen.p[e]];
+        }
+        pointer.p[k + 1] = found;
+    }
+    return found;
+}
+
+template <class T> I unpack(const I* given) {
+    Given g = {given};
+    auto pointer = g.array<I>();
+    auto place = g.array<unsigned char>();
+    auto value = g.array<T>(), x = g.array<T>();
+    std::fill(x.p, x.p + x.a, T(0));
+    for (I k = 0; k + 1 < pointer.a; ++k)
+        for (I e = pointer.p[k]; e < pointer.p[k + 1]; ++e) x.p[256 * k + place.p[e]] = value.p[e];
+    return 0;
+}
+
 template <class T> struct Advance {
     Array<I> pointer;
     Array<J> index;
@@ -813,7 +846,7 @@ template <class T> I retreat_adlif(const I* given) {
     extern "C" int64_t h_##name##_float64(const int64_t* g) { return of_##name<double>(g); }
 
 #if PART == 1
-LOOP(events) LOOP(count_some) LOOP(silence) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+LOOP(events) LOOP(count_some) LOOP(silence) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
 #else
 LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
 #endif

@@ -22,8 +22,8 @@ from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, 
 from .compiling import helper, kernel
 from .vectors import above, add_rows, add_to_rows, dots, nonzero, rowwise
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "product", "ready", "rest",
-           "retreat", "send_back", "send_on", "silence", "weight_gradient"]  # fmt: skip
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "ready",
+           "rest", "retreat", "send_back", "send_on", "silence", "unpack", "weight_gradient"]  # fmt: skip
 
 Array = Any
 real: Any = float
@@ -282,6 +282,44 @@ def silence(psi: Array, spike_pointer: Array, spike_index: Array, left: Array, s
             for e in range(spike_pointer[row], spike_pointer[row + 1]):
                 for u in range(t + 1, min(t + 1 + silent, steps)):
                     psi[s, u, spike_index[e]] = 0
+
+
+_BLOCK = 256
+
+
+@kernel("int64(real[::1], int64[::1], uint8[::1], real[::1], int32[::1])")
+def pack(x: Array, pointer: Array, place: Array, value: Array, chosen: Array) -> int:
+    """Elements of x that are not zero, by blocks of 256, and their places in it; returns how many, or -1 when the room is short.
+
+    Args:
+        x: any length.
+        pointer: one more than there are blocks.
+        place, value: room for as many as are worth it.
+        chosen: [256], to work in.
+    """
+    found = 0
+    pointer[0] = 0
+    for k in range(pointer.size - 1):
+        block = x[_BLOCK * k : _BLOCK * (k + 1)]
+        count = nonzero(block, chosen, 0)
+        if found + count > value.size:
+            return -1
+        for e in range(count):
+            place[found + e] = chosen[e]
+            value[found + e] = block[chosen[e]]
+        found += count
+        pointer[k + 1] = found
+    return found
+
+
+@kernel("void(int64[::1], uint8[::1], real[::1], real[::1])")
+def unpack(pointer: Array, place: Array, value: Array, x: Array) -> None:
+    """x again, from what ``pack`` made of it."""
+    _copied(x, real(0))
+    for k in range(pointer.size - 1):
+        block = x[_BLOCK * k : _BLOCK * (k + 1)]
+        for e in range(pointer[k], pointer[k + 1]):
+            block[place[e]] = value[e]
 
 
 @rowwise(2)
