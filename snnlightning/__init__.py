@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .layers import (
         BatchNorm,
+        Captured,
         Concat,
         ConvolutionalLayer,
         DelayedLayer,
@@ -96,6 +97,7 @@ _HOMES = {
     "events": ("Events",),
     "layers": (
         "BatchNorm",
+        "Captured",
         "Concat",
         "ConvolutionalLayer",
         "DelayedLayer",
@@ -194,6 +196,7 @@ __all__ = [
     "ATan",
     "AdLIF",
     "BatchNorm",
+    "Captured",
     "Boxcar",
     "Circ",
     "ClippedInverse",

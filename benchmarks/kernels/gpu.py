@@ -1,10 +1,12 @@
-"""The GPU kernels: parity with the reference, time of a training step, peak memory, and what the device allows at best.
+"""The GPU kernels: parity with the reference, time of a training step beside other libraries, peak memory, and what the device allows at best.
 
-    python benchmarks/kernels/gpu.py [--output docs/gpu.md]     # needs a CUDA device
-    python benchmarks/kernels/gpu.py --toy                      # tiny shapes, on the CPU under Triton's interpreter: figures mean nothing
+    python benchmarks/kernels/gpu.py [--output docs/gpu.md] [--peers] [--precisions highest,high]     # needs a CUDA device
+    python benchmarks/kernels/gpu.py --toy               # tiny shapes, on the CPU under Triton's interpreter: figures mean nothing
 
-Works are those of ``works.py``. Candidates take turns in every round; times are medians, with the device waited for. The bounds of a row
-come from two numbers measured in the same run: bytes per second of a copy, and operations per second of a large product.
+Works are those of ``works.py``. Candidates take turns in every round; times are medians of wall time, with the device waited for.
+``recorded`` is the network in :class:`snnlightning.layers.Captured`. The bounds of a row come from two numbers measured in the same
+run, bytes per second of a copy and operations per second of a large product, and from an assumption: that a step of a recurrent layer
+cannot follow another one in less than ``CHAIN`` seconds.
 """
 
 import argparse
@@ -15,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +27,43 @@ import torch
 TOY = "--toy" in sys.argv
 if TOY and not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the memory
 
-from own import network  # noqa: E402
-from torch import Tensor  # noqa: E402
+from own import eager, network  # noqa: E402
+from peers import PEERS  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from works import WORKS, Work  # noqa: E402
 
 import snnlightning as snn  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-ROWS = ("W1 512 dense", "W1 4096 dense", "W2 128x256", "W2 256x256", "W2 512x256", "W3", "Wpop")
-CANDIDATES = {
-    "reference": ("reference", None),
-    "triton": ("triton", None),
-    "triton, autocast": ("triton", torch.bfloat16),
+CHAIN = 1.25e-6
+ROWS = ("W1 512 dense", "W1 4096 dense", "W2 128x32", "W2 128x256", "W2 256x256", "W2 512x256", "W3", "Wpop")
+CANDIDATES: dict[str, tuple[str, torch.dtype | None, bool]] = {
+    "reference": ("reference", None, False),
+    "triton": ("triton", None, False),
+    "recorded": ("triton", None, True),
+    "triton, bf16": ("triton", torch.bfloat16, False),
+    "recorded, bf16": ("triton", torch.bfloat16, True),
 }
-Result = tuple[Tensor, list[Tensor]]
+PACKAGES = ("norse", "snntorch", "spikingjelly", "sinabs", "spyx", "jax")
+MEMBERS = (16, 64, 256)
+Step = Callable[[], Any]
+Times = dict[str, list[float]]
 
 
-def step_of(work: Work, backend: str, half: torch.dtype | None) -> Callable[[], Result]:
+def step_of(work: Work, backend: str, half: torch.dtype | None, recorded: bool) -> Step:
     """A training step on the device: spikes of the first layer, and the gradients."""
     nets = [network(work, "triangle", backend).to(DEVICE) for _ in range(work.members)]
     model: Any = nets[0] if work.members == 1 else snn.Members(nets).to(DEVICE)
+    forward: Any = snn.Captured(model) if recorded else model
     x, y = (t.to(DEVICE) for t in work.data())
     labels = y.repeat(work.members)
 
-    def step() -> Result:
+    def step() -> Any:
         model.zero_grad()
         with torch.autocast(DEVICE.type, dtype=half, enabled=half is not None):
-            out = model(x)
+            out = forward(x)
             loss = F.cross_entropy(out.logits.flatten(0, -2), labels)
         loss.backward()
         records = out.records if work.members == 1 else out.members[0].records
@@ -66,7 +77,7 @@ def waited() -> None:
         torch.cuda.synchronize()
 
 
-def seconds(step: Callable[[], Any]) -> float:
+def seconds(step: Step) -> float:
     waited()
     begin = time.perf_counter()
     step()
@@ -74,7 +85,15 @@ def seconds(step: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def peak_mb(step: Callable[[], Any]) -> float:
+def taking_turns(steps: dict[str, Step], rounds: int) -> Times:
+    times: Times = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            times[name].append(seconds(step))
+    return times
+
+
+def peak_mb(step: Step) -> float:
     """Above what was there before; 0 where there is no device to ask."""
     if DEVICE.type != "cuda":
         return 0.0
@@ -97,8 +116,8 @@ def rates() -> tuple[float, float]:
     return 2 * a.nbytes / statistics.median(copies), 2 * n**3 / statistics.median(products)
 
 
-def bounds(work: Work, bandwidth: float, operations: float) -> tuple[float, float]:
-    """Seconds that the traffic and the products of a float32 step take at least; the chain of 2 T steps is not in it.
+def bounds(work: Work, bandwidth: float, operations: float) -> tuple[float, float, float]:
+    """Seconds that the traffic, the products and the chain of steps of a float32 training step take at least.
 
     Per neuron and step: the drive is written and read, spikes and potentials written, spikes read by the next product; on the way back
     potentials and the gradient from above are read, delta is written and read, spikes are read: 10 numbers. Inputs are read twice.
@@ -110,58 +129,141 @@ def bounds(work: Work, bandwidth: float, operations: float) -> tuple[float, floa
         traffic += rows * after * (10 if spiking else 6)
         macs += rows * after * before * (2 if at == 0 else 3) + 3 * rows * after * after * (work.recurrent and spiking)
         before = after
-    return 4 * traffic / bandwidth, 2 * macs / operations
+    chain = 2 * work.steps * len(work.hidden) * CHAIN if work.recurrent else 0.0
+    return 4 * traffic / bandwidth, 2 * macs / operations, chain
 
 
-def measured(work: Work, rounds: int, rate: tuple[float, float]) -> list[str]:
-    """One row of the table."""
+def said(times: Iterable[float]) -> str:
+    found = [1e3 * t for t in times]
+    return f"{statistics.median(found):.3g} ({min(found):.3g} - {max(found):.3g})"
+
+
+def measured(work: Work, rounds: int, rate: tuple[float, float], with_peers: bool) -> tuple[list[str], list[str]]:
+    """Our row, and the row of the others."""
     steps = {name: step_of(work, *how) for name, how in CANDIDATES.items()}
-    results = {name: step() for name, step in steps.items()}
+    for _ in range(3):  # compiles, and records
+        results = {name: step() for name, step in steps.items()}
     spikes, gradients = results["reference"]
     mine, own = results["triton"]
     different = int((mine != spikes).sum())
+    again = int((results["recorded"][0] != mine).sum())
     error = max(
         float((a - b).abs().max() / b.abs().max().clamp_min(1e-30)) for a, b in zip(own, gradients, strict=True)
     )
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            times[name].append(seconds(step))
+    others, missing = others_of(work) if with_peers else ({}, {})
+    times = taking_turns(steps | others, rounds)
     middle = {name: statistics.median(t) for name, t in times.items()}
-    memory = {name: peak_mb(step) for name, step in steps.items()}
-    by_traffic, by_products = bounds(work, *rate)
-    return [
-        *(f"{1e3 * middle[name]:.3g} ({1e3 * min(t):.3g} - {1e3 * max(t):.3g})" for name, t in times.items()),
-        f"{1e3 * by_traffic:.3g}", f"{1e3 * by_products:.3g}", f"{100 * max(by_traffic, by_products) / middle['triton']:.0f} %",
-        f"{memory['reference']:.0f} / {memory['triton']:.0f}", f"{different} of {spikes.numel()}", f"{error:.0e}",
+    best = min(middle[name] for name in steps if name in ("triton", "recorded"))
+    memory = {name: peak_mb(steps[name]) for name in ("reference", "triton")}
+    least = bounds(work, *rate)
+    ours = [
+        *(said(times[name]) for name in steps), *(f"{1e3 * bound:.3g}" for bound in least), f"{100 * max(least) / best:.0f} %",
+        f"{memory['reference']:.0f} / {memory['triton']:.0f}", f"{different} / {again} of {spikes.numel()}", f"{error:.0e}",
     ]  # fmt: skip
+    cells = [said(times[name]) if name in times else missing.get(name, "") for name in ("eager", *PEERS)]
+    libraries = [middle[name] for name in others if name in PEERS and name != "torch LSTM"]
+    if libraries:
+        fastest = min(libraries)
+        cells += [f"{fastest / middle['triton']:.1f}", f"{fastest / middle['recorded']:.1f}"]
+    return ours, cells
 
 
-def conditions() -> str:
+def others_of(work: Work) -> tuple[dict[str, Step], dict[str, str]]:
+    """Steps of the plain loop and of other libraries that run here, and in words what keeps the rest from it."""
+    here = dataclasses.replace(work, device=str(DEVICE))
+    made, missing = {"eager": eager(here, "triangle")}, {}
+    for name, make in PEERS.items():
+        try:
+            step = make(here, "triangle")
+            for _ in range(2):
+                step()
+            made[name] = step
+        except Exception as error:  # whatever it is, it is theirs, and the others go on
+            missing[name] = f"{type(error).__name__}"
+            print(f"{name}: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
+    return made, missing
+
+
+def population(members: int, rounds: int) -> list[str]:
+    """Members in one pass beside the same networks one after the other."""
+    alone = dataclasses.replace(WORKS["Wpop"], members=1)
+    together = dataclasses.replace(WORKS["Wpop"], members=members)
+    steps = {
+        "one": step_of(alone, "triton", None, False), "one recorded": step_of(alone, "triton", None, True),
+        "all": step_of(together, "triton", None, False), "all recorded": step_of(together, "triton", None, True),
+    }  # fmt: skip
+    for step in [s for s in steps.values() for _ in range(3)]:
+        step()
+    times = taking_turns(steps, rounds)
+    middle = {name: statistics.median(t) for name, t in times.items()}
+    ratios = [members * middle[a] / middle[b] for a, b in (("one", "all"), ("one recorded", "all recorded"), ("one", "all recorded"))]  # fmt: skip
+    return [*(said(t) for t in times.values()), *(f"{ratio:.1f}" for ratio in ratios)]
+
+
+def conditions(commit: str | None) -> str:
     import triton
 
     device = platform.machine() + ", Triton's interpreter"
     if DEVICE.type == "cuda":
         device = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
-    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)  # fmt: skip
-    commit = said.stdout.strip() or "unknown"
+    if commit is None:
+        said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent)  # fmt: skip
+        commit = said.stdout.strip() or "unknown"
+    versions = []
+    for package in PACKAGES:
+        try:
+            versions.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
     return (
-        f"{device}; Python {platform.python_version()}, torch {torch.__version__}, triton {triton.__version__}; commit {commit}; "
-        f"float32 products: {torch.get_float32_matmul_precision()}."
+        f"{device}; Python {platform.python_version()}, torch {torch.__version__}, triton {triton.__version__}; commit {commit}. "
+        f"Others: {', '.join(versions) or 'none'}."
     )
+
+
+def told(precision: str) -> None:
+    """How exact products of float32 are, here and in JAX."""
+    torch.set_float32_matmul_precision(precision)
+    if "jax" in sys.modules or "--peers" in sys.argv:
+        try:
+            import jax
+        except ImportError:
+            return
+        jax.config.update("jax_default_matmul_precision", {"highest": "highest", "high": "tensorfloat32"}[precision])
+
+
+def compiled(works: dict[str, Work], precisions: list[str]) -> None:
+    """Let other processes fill Triton's cache, one for each work and precision."""
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__, "--compile", "--works", name, "--precisions", precision]
+        )
+        for name in works
+        for precision in precisions
+    ]
+    for process in begun:
+        process.wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Parity, times and bounds of the GPU kernels.")
     parser.add_argument("--toy", action="store_true", help="tiny shapes, also without a GPU")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--works", default=",".join(ROWS))
+    parser.add_argument("--precisions", default="highest", help="of float32 products: highest, high (TF32), or both")
+    parser.add_argument("--peers", action="store_true", help="other libraries too, those that are installed")
+    parser.add_argument("--parallel", action="store_true", help="compile with one process per work first")
+    parser.add_argument("--compile", action="store_true", help="compile, and measure nothing")
+    parser.add_argument("--commit", help="what the page says, where git does not know")
     parser.add_argument("--output", type=Path, help="a Markdown page to write")
     options = parser.parse_args()
     if DEVICE.type != "cuda" and not options.toy:
         sys.exit(
             "no CUDA device here, and times of the interpreter mean nothing; run it on a machine with a GPU, or with --toy."
         )
-    works = {name: WORKS[name] for name in ROWS} | {"Wpop 64": dataclasses.replace(WORKS["Wpop"], members=64)}
+    works = {name: WORKS[name] for name in options.works.split(",")}
+    precisions = options.precisions.split(",")
+    rounds, counts = options.rounds, MEMBERS
     if options.toy:
         tiny = {"inputs": 12, "steps": 10, "batch": 2, "density": 0.3, "gain": 3.0}
         works = {
@@ -169,21 +271,72 @@ def main() -> None:
             "recurrent": dataclasses.replace(WORKS["W2 128x32"], **tiny, hidden=(8,), classes=3),
             "members": dataclasses.replace(WORKS["Wpop"], **tiny, hidden=(8,), classes=3, members=2),
         }
-    bandwidth, operations = rates()
-    names = " | ".join(f"{name}, ms" for name in CANDIDATES)
-    lines = [
-        "# Kernels on a GPU", "",
-        conditions(), f"A copy moves {bandwidth / 1e12:.3g} TB/s, a product makes {operations / 1e12:.3g} TFLOP/s.", "",
-        "A training step, median (least - greatest); bounds are those of a float32 step; peak memory is reference / triton.", "",
-        f"| work | {names} | traffic at least, ms | products at least, ms | larger bound / triton | MB | spikes that differ | gradients |",
-        "|---" * (7 + len(CANDIDATES)) + "|",
-    ]  # fmt: skip
-    print("\n".join(lines), flush=True)
-    for name, work in works.items():
-        lines.append(f"| {name} | {' | '.join(measured(work, 1 if options.toy else options.rounds, (bandwidth, operations)))} |")  # fmt: skip
-        print(lines[-1], flush=True)
+        rounds, counts = 1, ()
+    if options.compile:
+        for precision in precisions:
+            told(precision)
+            for work in works.values():
+                for how in list(CANDIDATES.values())[1:]:
+                    step_of(work, *how)()
+        return
+    if options.parallel:
+        compiled(works, precisions)
+    table: list[str] = []
+    libraries: list[str] = []
+    ceilings = []
+    for precision in precisions:
+        told(precision)
+        rate = rates()
+        ceilings.append(
+            f"{precision}: a copy moves {rate[0] / 1e12:.3g} TB/s, a product makes {rate[1] / 1e12:.3g} TFLOP/s"
+        )
+        for name, work in works.items():
+            ours, others = measured(work, rounds, rate, options.peers and work.members == 1)
+            table.append(f"| {name} | {precision} | {' | '.join(ours)} |")
+            print(table[-1], flush=True)
+            if len(others) > 1 + len(PEERS):
+                libraries.append(f"| {name} | {precision} | {' | '.join(others)} |")
+                print(libraries[-1], flush=True)
+    told("highest")
+    together = []
+    for count in counts:
+        together.append(f"| {count} | {' | '.join(population(count, rounds))} |")
+        print(together[-1], flush=True)
     if options.output is not None:
-        options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        page = written(conditions(options.commit), ceilings, table, libraries, together)
+        options.output.write_text(page, encoding="utf-8")
+
+
+def written(told: str, ceilings: list[str], table: list[str], libraries: list[str], together: list[str]) -> str:
+    lines = [
+        "# Kernels on a GPU", "", "Written by `make gpu`. " + told, "; ".join(ceilings) + ".", "",
+        "A training step (zero gradients, forward, loss, backward), median (least - greatest) of wall time in ms, everything in float32 "
+        "but for the columns that say bf16 (autocast). `precision` is torch's for products of float32: `highest` is exact, `high` is TF32. "
+        "`recorded` plays the network's passes back as CUDA graphs (`snn.Captured`, `cuda_graphs: true`). Bounds are those of a float32 "
+        f"step: traffic, products, and a chain of two times T steps of {1e6 * CHAIN:.3g} us where the layer is recurrent (an assumption); "
+        "the share is the largest of them over the faster of ours. Peak memory is reference / triton. Spikes that differ: triton from the "
+        "reference, recorded from triton.", "",
+        f"| work | precision | {' | '.join(CANDIDATES)} | traffic | products | chain | share | MB | spikes that differ | gradients |",
+        "|---" * (9 + len(CANDIDATES)) + "|",
+        *table,
+    ]  # fmt: skip
+    if libraries:
+        lines += [
+            "", "## Beside other libraries", "",
+            "The same works, in the same rounds. `eager` is a plain loop in PyTorch, tuned; `torch LSTM` (cuDNN) is there for scale, and in "
+            "no ratio. The last columns say how many times the fastest library takes what `triton` and `recorded` take.", "",
+            f"| work | precision | eager | {' | '.join(PEERS)} | fastest / triton | fastest / recorded |", "|---" * (5 + len(PEERS)) + "|",
+            *libraries,
+        ]  # fmt: skip
+    if together:
+        lines += [
+            "", "## Members", "",
+            "Networks 700 -> 64 recurrent -> 20, T = 100, batch 32, precision highest: a step of one, and of all in one pass; how many times "
+            "longer the steps of all take one after the other.", "",
+            "| members | one | one recorded | all | all recorded | one / all | recorded | one / all recorded |", "|---" * 8 + "|",
+            *together,
+        ]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

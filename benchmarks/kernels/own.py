@@ -112,7 +112,7 @@ def population(work: Work, surrogate: str, backend: str) -> Callable[[], Any]:
 
 def eager(work: Work, surrogate: str) -> Callable[[], Any]:
     """The loop, with the weights of ``network``."""
-    model = _Eager(network(work, surrogate, "reference"), work, SURROGATES[surrogate])
+    model = _Eager(network(work, surrogate, "reference"), work, SURROGATES[surrogate]).to(work.device)
     x, y = work.data()
 
     def step() -> Any:

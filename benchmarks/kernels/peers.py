@@ -21,6 +21,7 @@ MEM, SYN = 0.9048, 0.8187
 def _trained(model: nn.Module, logits: Callable[[Tensor], Tensor], work: Work, *, time_first: bool = True) -> Step:
     x, y = work.data()
     x = x.transpose(0, 1).contiguous() if time_first else x
+    model.to(work.device)
 
     def step() -> None:
         model.zero_grad()
@@ -201,7 +202,7 @@ def spyx(work: Work, surrogate: str) -> Step:
 
     model = Model()
     x_torch, y_torch = work.data()
-    x, y = jnp.asarray(x_torch.transpose(0, 1).contiguous().numpy()), jnp.asarray(y_torch.numpy())
+    x, y = jnp.asarray(x_torch.transpose(0, 1).contiguous().cpu().numpy()), jnp.asarray(y_torch.cpu().numpy())
 
     @nnx.jit
     def value_and_grad(model: Any, x: Any, y: Any) -> Any:

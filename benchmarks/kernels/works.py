@@ -19,6 +19,7 @@ class Work:
         density: share of the inputs that are 1; None for normal numbers.
         gain, rec_gain: of the weights, so that a few per cent of the neurons are active.
         members: how many such networks, on the same batch.
+        device: where the data are.
     """
 
     inputs: int
@@ -32,6 +33,7 @@ class Work:
     gain: float
     rec_gain: float = 0.3
     members: int = 1
+    device: str = "cpu"
 
     def data(self) -> tuple[Tensor, Tensor]:
         """x [B, T, N] and labels."""
@@ -41,7 +43,8 @@ class Work:
             x = torch.randn(shape, generator=generator)
         else:
             x = (torch.rand(shape, generator=generator) < self.density).float()
-        return x, torch.randint(self.classes or self.hidden[-1], (self.batch,), generator=generator)
+        labels = torch.randint(self.classes or self.hidden[-1], (self.batch,), generator=generator)
+        return x.to(self.device), labels.to(self.device)
 
 
 def _w2(hidden: int, batch: int) -> Work:

@@ -1,6 +1,7 @@
 """Layers: modules that own weights and call scan, the networks made of them, and their precision on a chip."""
 
 from .abstract import AbstractLayer, AbstractStage
+from .captured import Captured
 from .convolutional_layer import ConvolutionalLayer
 from .delayed_layer import DelayedLayer
 from .dropout import Dropout
@@ -21,6 +22,7 @@ __all__ = [
     "AbstractSkip",
     "AbstractStage",
     "BatchNorm",
+    "Captured",
     "Concat",
     "ConvolutionalLayer",
     "DelayedLayer",

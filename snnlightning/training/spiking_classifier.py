@@ -86,6 +86,7 @@ class SpikingClassifier(SpikingModule):
         stop_step: the network answers after so many time steps; after all of them when None.
         synops_target: synaptic operations per sample that training is held to; a number, or a mapping with ``target`` and the
             other arguments of :class:`snnlightning.training.SynOpsTarget`.
+        cuda_graphs: on a GPU, record the passes and play them back; see :class:`snnlightning.training.SpikingModule`.
 
     Raises:
         ConfigurationError: values out of range or that contradict each other.
@@ -135,6 +136,7 @@ class SpikingClassifier(SpikingModule):
         quantize: Literal["aware", "after"] = "aware",
         stop_step: int | None = None,
         synops_target: float | dict[str, Any] | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
@@ -212,6 +214,7 @@ class SpikingClassifier(SpikingModule):
             quantize=quantize,
             stop_step=stop_step,
             synops_target=synops_target,
+            cuda_graphs=cuda_graphs,
         )
         self.save_hyperparameters()
 

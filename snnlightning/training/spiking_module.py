@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from ..errors import ConfigurationError, DataError, ShapeError
 from ..events import Events, dense
 from ..hardware import Counts, Estimate, Network, Profile, estimate
-from ..layers import AbstractLayer, AbstractStage, Quantization
+from ..layers import AbstractLayer, AbstractStage, Captured, Quantization
 from ..layers import quantize as quantize_network
 from ..learning import BPTT, AbstractRule
 from ..learning._outcome import Objective
@@ -83,6 +83,8 @@ class SpikingModule(L.LightningModule):
         synops_target: synaptic operations per sample that training is held to by a multiplier that adapts itself: a number, a
             mapping with the arguments of :class:`snnlightning.training.SynOpsTarget`, or one; logs ``train_synops`` and
             ``synops_multiplier``.
+        cuda_graphs: on a GPU, record the passes through the network and play them back (:class:`snnlightning.layers.Captured`):
+            small networks are bound by what starts their kernels, and not by those. With ``bptt`` only.
 
     Optimizer: Adam by default. Override ``configure_optimizers`` in a subclass, or set ``optimizer:`` and
     ``lr_scheduler:`` in a configuration file (LightningCLI).
@@ -112,6 +114,7 @@ class SpikingModule(L.LightningModule):
         quantize: Literal["aware", "after"] = "aware",
         stop_step: int | None = None,
         synops_target: float | dict[str, Any] | SynOpsTarget | None = None,
+        cuda_graphs: bool = False,
     ) -> None:
         super().__init__()
         if num_classes < 2:
@@ -136,6 +139,12 @@ class SpikingModule(L.LightningModule):
                 f"{type(self.loss).__name__} reads spike trains, which {type(self.rule).__name__} does not hand out; use "
                 "learning='bptt', or a loss on logits."
             )
+        if cuda_graphs and not isinstance(self.rule, BPTT):
+            raise ConfigurationError(
+                f"cuda_graphs records whole passes, and {type(self.rule).__name__} does not learn by one; use learning='bptt', or leave "
+                "it out."
+            )
+        self._captured = Captured(network) if cuda_graphs else None
         self.regularizers = tuple(regularizers)
         self.synops_target = build_synops_target(synops_target)
         self._reads_potentials = _need_potentials(self.regularizers, self.synops_target, self.rule)
@@ -155,10 +164,11 @@ class SpikingModule(L.LightningModule):
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
         x = self._looked_at(x)
+        network: Any = self._captured or self.network
         if self._keeps_potentials:
-            out: NetworkOutput = self.network(x, potentials=True)
+            out: NetworkOutput = network(x, potentials=True)
             return out
-        return self.rule.run(self.network, x)
+        return self.rule.run(network, x)
 
     @property
     def _keeps_potentials(self) -> bool:

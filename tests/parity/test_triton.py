@@ -157,6 +157,36 @@ def test_a_matrix_that_does_not_stay_on_chip_gives_the_same(neuron, monkeypatch)
     same(outcome(neuron, tensors, "triton"), outcome(neuron, tensors, "reference"), 1e-5)
 
 
+@pytest.mark.parametrize("neuron", [CubaLIF(), CubaLIF(ordering="spytorch", reset="zero", detach_reset=False), AdLIF(q=2.0), LIF(refractory_ms=2.0)], ids=named)  # fmt: skip
+def test_programs_that_share_samples_give_the_same(neuron, monkeypatch):
+    """Several of them on a GPU, where they run at the same time; the interpreter runs one after the other, so there is one of each."""
+    layer = importlib.import_module("snnlightning.neurons._triton.layer")
+    launching = importlib.import_module("snnlightning.neurons._triton.launching")
+    made = []
+
+    def shared(members: int, batch: int, features: int, recurrent: bool, *rest: Any) -> Any:
+        found = launching.Tile(16, 16 if ON_GPU else 64, 64, launching.kernels.SHARED) if recurrent else launching.tile(members, batch, features, recurrent, *rest)  # fmt: skip
+        made.append(found)
+        return found
+
+    monkeypatch.setattr(layer, "tile", shared)
+    tensors = inputs(neuron, 40, True, torch.float32, batch=17)
+    same(outcome(neuron, tensors, "triton"), outcome(neuron, tensors, "reference"), 1e-5)
+    assert [tile.shared for tile in made] == [True]
+
+
+def test_a_matrix_is_shared_as_long_as_every_program_has_a_multiprocessor():
+    launching = importlib.import_module("snnlightning.neurons._triton.launching")
+    half, single = torch.bfloat16.itemsize, torch.float32.itemsize
+    assert launching.tile(1, 256, 512, True, single, True, 0).way == launching.kernels.STREAMED
+    assert launching.tile(1, 256, 128, True, half, False, 132).way == launching.kernels.RESIDENT
+    for members, batch, features, itemsize, exact in [(1, 256, 256, single, True), (1, 32, 512, single, True), (4, 32, 512, half, False)]:  # fmt: skip
+        found = launching.tile(members, batch, features, True, itemsize, exact, 132)
+        assert found.shared
+        assert math.prod(found.grid(members, batch, features)) <= 132
+    assert not launching.tile(8, 256, 512, True, single, True, 132).shared
+
+
 def test_more_neurons_than_fit_go_step_by_step(monkeypatch):
     layer = importlib.import_module("snnlightning.neurons._triton.layer")
     monkeypatch.setattr(layer, "FITS", 32)
@@ -430,7 +460,7 @@ def test_the_gpu_benchmark_runs_through_at_toy_size(tmp_path):
     rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")][1:]
     assert [row[0] for row in rows] == ["| feed-forward", "| recurrent", "| members"]
     for row in rows:
-        assert row[-2].startswith("0 of ")
+        assert row[-2].startswith("0 / 0 of ")
         assert float(row[-1].rstrip(" |")) < 1e-5
 
 

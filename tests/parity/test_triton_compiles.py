@@ -21,7 +21,13 @@ triton = pytest.importorskip("triton", reason="Triton is not installed; pip inst
 
 SHARED_BYTES = {80: 163 * 1024, 90: 227 * 1024}
 """What a program may have of an A100 and of an H100."""
-TYPES = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16", torch.float16: "*fp16"}
+TYPES = {
+    torch.float32: "*fp32",
+    torch.float64: "*fp64",
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.int32: "*i32",
+}
 
 
 class Compiled:
@@ -33,7 +39,9 @@ class Compiled:
     def __getitem__(self, grid: Any) -> Any:
         return self.compile
 
-    def compile(self, *arguments: Any, num_warps: int, enable_fp_fusion: bool, **constants: Any) -> None:
+    def compile(
+        self, *arguments: Any, num_warps: int, enable_fp_fusion: bool, launch_cooperative_grid: bool = False, **constants: Any
+    ) -> None:  # fmt: skip
         given = dict(zip(self.kernel.arg_names, arguments, strict=False)) | constants
         signature, known, attributes = {}, {}, {}
         for at, name in enumerate(self.kernel.arg_names):
@@ -68,7 +76,7 @@ def machine_code(monkeypatch, tmp_path) -> Iterator[Any]:
     def begin(architecture: int) -> list[Any]:
         found: list[Any] = []
         kernels = importlib.import_module("snnlightning.neurons._triton.kernels")
-        for name in kernels.__all__:
+        for name in (n for n in kernels.__all__ if n.islower()):
             setattr(kernels, name, Compiled(getattr(kernels, name), architecture, found))
         return found
 
@@ -100,16 +108,21 @@ HALF = torch.bfloat16
 
 
 @pytest.mark.parametrize(
-    ("neuron", "n", "recurrent", "dtype", "count"),
+    ("neuron", "n", "recurrent", "dtype", "processors", "count"),
     [
-        (CubaLIF(), 100, False, torch.float32, 2), (CubaLIF(), 128, True, HALF, 2), (CubaLIF(detach_reset=False), 512, True, torch.float32, 2),
-        (ALIF(form="yin"), 600, True, torch.float32, 4), (LI(), 20, False, HALF, 2),
+        (CubaLIF(), 100, False, torch.float32, 0, 2), (CubaLIF(), 128, True, HALF, 0, 2), (CubaLIF(detach_reset=False), 512, True, torch.float32, 0, 2),
+        (CubaLIF(ordering="spytorch", reset="zero"), 512, True, torch.float32, 132, 2), (AdLIF(), 300, True, HALF, 132, 2),
+        (ALIF(form="yin"), 600, True, torch.float32, 0, 4), (LI(), 20, False, HALF, 0, 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, AbstractNeuron) else str(value),
 )  # fmt: skip
-def test_kernels_become_machine_code_of_an_h100(machine_code, neuron, n, recurrent, dtype, count):
-    """Forward and backward of each kind: feed-forward, resident, in blocks, step by step."""
+def test_kernels_become_machine_code_of_an_h100(
+    machine_code, monkeypatch, neuron, n, recurrent, dtype, count, processors
+):
+    """Forward and backward of each kind: feed-forward, resident, in blocks, shared among programs, step by step."""
     found = machine_code(90)
+    layer = importlib.import_module("snnlightning.neurons._triton.layer")
+    monkeypatch.setattr(layer, "processors", lambda device: processors)
     call(neuron, n, recurrent, dtype, SuperSpike(), False)
     check(found, 90, count)
 

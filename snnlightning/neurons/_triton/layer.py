@@ -3,7 +3,8 @@
 The drive W x + b is one product of torch's before the loop, and the gradient of w_rec is one behind it. In between, by what there is:
 
 * feed-forward: one launch; a program owns some neurons of some samples for all steps.
-* recurrent, up to ``FITS`` neurons: one launch; a program owns all neurons of 16 samples and multiplies with w_rec inside.
+* recurrent, up to ``FITS`` neurons: one launch, with w_rec inside; a program owns all neurons of 16 samples, or, where w_rec is too
+  large for one, several programs share them.
 * recurrent, more neurons or double precision: per step one product of torch's and one launch; nothing of it waits for the device,
   so that a caller can capture it in a CUDA graph.
 
@@ -32,7 +33,7 @@ from ...typing import Coefficients, LayerCall, NeuronLike, SpikeFunction, Trace
 from .._fused.around import coefficient_gradients, drive_of, refuse_second_derivative
 from .._fused.recursion import CURRENT, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 from . import kernels
-from .launching import FITS, operand, precision, tile
+from .launching import FITS, operand, precision, processors, tile
 
 __all__ = ["run"]
 
@@ -131,9 +132,10 @@ class _Numbers:
         self.sums = wants_coefficients
         self.recurrent = w_rec is not None
         self.whole = not self.recurrent or (features <= FITS and call.real == torch.float32)
-        on_chip = self.recurrent and self.whole
+        inside = self.recurrent and self.whole
         self.precision = precision(call.product, drive.device)
-        self.tile = tile(members, batch, features, on_chip, call.product.itemsize, self.precision == "ieee")
+        exact = self.precision == "ieee"
+        self.tile = tile(members, batch, features, inside, call.product.itemsize, exact, processors(drive.device))
         self.grid = self.tile.grid(members, batch, features)
         self.coefficients = _rows(call, features, drive.device)
         self.compiled = call.constants(self.recurrent) | {"COUNT": self.coefficients.shape[1]}
@@ -144,11 +146,16 @@ class _Numbers:
         self.needs_second = adaptive or (has_current and arriving)
         self.needs_current = adaptive or (not has_current and arriving)
 
+    def arrivals(self, device: torch.device) -> Tensor | None:
+        """Zeros where programs that share samples count themselves."""
+        groups = self.grid[0] * self.grid[2]
+        return torch.zeros(groups, dtype=torch.int32, device=device) if self.tile.shared else None
+
     def launch(self, kernel: Any, *arguments: Any, whole: bool, **compiled: Any) -> None:
         """Run a kernel on this grid; ``whole``: it is one of those that run all steps."""
         tiles: dict[str, Any] = {"BB": self.tile.samples, "BN": self.tile.neurons}
         if whole:
-            tiles |= {"BK": self.tile.block, "RESIDENT": self.tile.resident, "STAGES": self.tile.stages}
+            tiles |= {"BK": self.tile.block, "WAY": self.tile.way, "STAGES": self.tile.stages}
             tiles |= {"PRECISION": self.precision}
         kernel[self.grid](*arguments, **self.compiled, **tiles, **compiled, **self.tile.options)
 
@@ -216,7 +223,7 @@ def _forward(
     if numbers.whole:
         numbers.launch(
             kernels.advance, drive, w_rec_t, first, numbers.coefficients, *begun, *ends, output, *kept,
-            batch, steps, features, call.silent, whole=True,
+            numbers.arrivals(drive.device), batch, steps, features, call.silent, whole=True,
         )  # fmt: skip
         return last
     now = [None if t is None else t.to(call.real, copy=True) for t in begun]
@@ -269,7 +276,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         numbers.launch(
             kernels.retreat, w_back, numbers.coefficients, parameters, *kept, psi,
             grad_output, _contiguous(seen), grad_z, from_v, from_second, grad_v, grad_second, delta, sums,
-            batch, steps, features, whole=True, H=h, CUT=cut,
+            numbers.arrivals(device), batch, steps, features, whole=True, H=h, CUT=cut,
         )  # fmt: skip
     else:
         grad_v, grad_second = (

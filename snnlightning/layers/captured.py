@@ -1,0 +1,253 @@
+"""Captured: a pass through a network as one CUDA graph, so that the GPU does not wait for Python."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ..errors import ConfigurationError
+from ..events import Events, dense
+
+__all__ = ["Captured"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_WARM = 2
+"""Passes of a shape before it is captured: kernels are compiled and memory is asked for in the first."""
+_STRANGE = 1000
+"""Passes of which none was like another, after which no more are looked at."""
+
+
+class Recorder(Protocol):
+    """Runs something once, and gives its result and what makes the same tensors anew from what the inputs hold then."""
+
+    def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
+        """The result, whose tensors stay where they are, and a function that fills them again."""
+        ...
+
+
+class Captured:
+    """The network itself, called the same way, with its passes on a GPU recorded as CUDA graphs and played back.
+
+    A training step of a small network is bound by the few hundred microseconds that Python and PyTorch need to start its kernels. From
+    the third pass of a shape on, forward and backward are played back as one launch each; on other devices, and for what cannot be
+    recorded (the reason is logged once), the network is called as it is. Outputs are copies, so they may be kept.
+
+    What a recording depends on is looked at in every call: shape and type of the input, gradients or none, autocast, where the
+    parameters are, and the attributes of all modules (``train()``, another surrogate, ...). What happens in Python during a pass, hooks
+    of layers and random numbers of one's own generators among it, happens while recording only.
+
+    Args:
+        network: x [B, T, ...] -> a tree of tuples and tensors, such as ``SpikingNetwork`` and ``Members``. It keeps its parameters, and
+            its ``state_dict``; this is no module.
+        shapes: how many recordings are kept; each has the memory of a pass of its own. > 0.
+
+    Gradient: as without, of parameters and of x; once. Of several passes of one shape only the last can go backward, which is said
+    (``RuntimeError``) and not guessed.
+
+    Raises:
+        ConfigurationError: ``shapes`` < 1.
+
+    Source: the same as ``torch.cuda.make_graphed_callables``, for records, with the checks that it leaves to the caller.
+
+    Example:
+        >>> from snnlightning.layers import SpikingLayer, SpikingNetwork
+        >>> from snnlightning.neurons import LI
+        >>> from snnlightning.readouts import MaxOverTime
+        >>> network = Captured(SpikingNetwork([SpikingLayer(3, 2, neuron=LI())], MaxOverTime()))
+        >>> network(torch.ones(4, 5, 3)).logits.shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, network: nn.Module, *, shapes: int = 8, recorder: Recorder | None = None) -> None:
+        if shapes < 1:
+            raise ConfigurationError(f"shapes is {shapes}; at least one recording is needed.")
+        self.network = network
+        self.shapes = shapes
+        self._recorder = recorder
+        self._passes: dict[Hashable, _Pass] = {}
+        self._met: Counter[Hashable] = Counter()
+        self._refused = False
+
+    def __call__(self, x: Tensor | Events, **options: Any) -> Any:
+        """What the network returns."""
+        if self._refused or not (self._recorder or x.device.type == "cuda"):
+            return self.network(x, **options)
+        x = dense(x)
+        attributes = tuple(_attributes(self.network))
+        key = (
+            x.shape, x.dtype, x.device, x.requires_grad, torch.is_grad_enabled(), torch.is_inference_mode_enabled(),
+            _autocast(x), tuple(sorted(options.items())), tuple(map(id, attributes)),
+            tuple((p.data_ptr(), p.requires_grad) for p in self.network.parameters()),
+        )  # fmt: skip
+        found = self._passes.get(key)
+        if found is None:
+            self._met[key] += 1
+            if self._met[key] <= _WARM or len(self._passes) >= self.shapes:
+                if len(self._met) > _STRANGE:
+                    self._refuse(
+                        f"{_STRANGE} passes were all different; some attribute of a layer is another one in every pass"
+                    )
+                return self.network(x, **options)
+            try:
+                found = _Pass(self.network, x, options, self._recorder or _Graphs(x), attributes)
+            except (
+                RuntimeError
+            ) as error:  # CUDA's: something in it waits for the device, or is not allowed while recording
+                self._refuse(str(error))
+                return self.network(x, **options)
+            self._passes[key] = found
+        return found(x)
+
+    def _refuse(self, reason: str) -> None:
+        self._refused = True
+        _log.warning("the network is not recorded as a CUDA graph, and runs without: %s", reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes record for themselves."""
+        return _again, (self.network, self.shapes)
+
+
+def _again(network: nn.Module, shapes: int) -> Captured:
+    return Captured(network, shapes=shapes)
+
+
+class _Graphs:
+    """Records as CUDA graphs, all in one pool of memory."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.device = x.device
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self.pool):
+            result = work()
+        return result, graph.replay
+
+
+class _Pass:
+    """The recording of one shape."""
+
+    def __init__(
+        self, network: nn.Module, x: Tensor, options: dict[str, Any], recorder: Recorder, attributes: Sequence[object]
+    ) -> None:
+        self.attributes = attributes  # kept alive, so that no other object takes their ids
+        self.x = x.detach().clone().requires_grad_(x.requires_grad)
+        self.turn = 0
+        enabled, dtype = _autocast(x)
+
+        def forward() -> Any:
+            with torch.autocast(x.device.type, dtype=dtype, enabled=enabled, cache_enabled=False):
+                return network(self.x, **options)
+
+        self.tree, self.forward = recorder(forward)
+        given = {id(tensor) for tensor in (*network.parameters(), *network.buffers())}
+        found = {
+            id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in given and tensor is not self.x
+        }
+        self.outputs = tuple(found.values())
+        self.inputs = [t for t in (self.x, *network.parameters()) if t.requires_grad] if torch.is_grad_enabled() else []
+        self.differentiable = [t.requires_grad for t in self.outputs]
+        self.backwards: dict[tuple[bool, ...], _Backward] = {}
+        everything = tuple(self.differentiable)
+        if self.inputs and any(everything):
+            # A loss looks at the answer, mostly, and regularizers at the rest; what gets no gradient would be an addition of zeros.
+            answer = id(self.tree[0]) if isinstance(self.tree, tuple) else None
+            first = tuple(id(t) == answer and needs for t, needs in zip(self.outputs, everything, strict=True))
+            for which in {first, everything}:
+                if any(which):
+                    self.backwards[which] = _Backward(self, which, recorder)
+
+    def __call__(self, x: Tensor) -> Any:
+        made = _Replay.apply(self, x, *self.inputs[self.x.requires_grad :]) if self.inputs else _copies(self, x)
+        new = {id(old): own for old, own in zip(self.outputs, made, strict=True)} | {id(self.x): x}
+        return _replaced(self.tree, new)
+
+
+class _Backward:
+    """The recording of the way back from some of the outputs."""
+
+    def __init__(self, one: _Pass, which: tuple[bool, ...], recorder: Recorder) -> None:
+        outputs = [t for t, wanted in zip(one.outputs, which, strict=True) if wanted]
+        self.grads = [torch.zeros_like(t) if wanted else None for t, wanted in zip(one.outputs, which, strict=True)]
+
+        def backward() -> tuple[Tensor | None, ...]:
+            with torch.autocast(one.x.device.type, enabled=False):
+                above = [grad for grad in self.grads if grad is not None]
+                return torch.autograd.grad(outputs, one.inputs, above, retain_graph=True, allow_unused=True)
+
+        self.found, self.play = recorder(backward)
+
+    def __call__(self, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+        for own, grad in zip(self.grads, grads, strict=True):
+            if own is not None:
+                own.zero_() if grad is None else own.copy_(grad)
+        self.play()
+        return self.found
+
+
+def _copies(one: _Pass, x: Tensor) -> tuple[Tensor, ...]:
+    one.turn += 1
+    one.x.data.copy_(x)  # what a recording reads has no versions
+    one.forward()
+    return tuple(t.detach().clone() for t in one.outputs)
+
+
+class _Replay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, one: _Pass, x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        made = _copies(one, x)
+        ctx.one, ctx.turn, ctx.has_x = one, one.turn, x.requires_grad
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*(t for t, needs in zip(made, one.differentiable, strict=True) if not needs))
+        return made
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        one = ctx.one
+        if ctx.turn != one.turn:
+            raise RuntimeError(
+                "backward through a recorded pass after a later pass of the same shape has used its memory; call backward before "
+                "the next forward, or use the network without recording (Captured(network).network, cuda_graphs=False)."
+            )
+        which = tuple(grad is not None for grad in grads)
+        play = one.backwards.get(which) or one.backwards[tuple(one.differentiable)]
+        found = play(grads)
+        return (None, *found) if ctx.has_x else (None, None, *found)
+
+
+def _autocast(x: Tensor) -> tuple[bool, torch.dtype]:
+    return torch.is_autocast_enabled(x.device.type), torch.get_autocast_dtype(x.device.type)
+
+
+def _attributes(network: nn.Module) -> Iterable[object]:
+    """What modules were told, as objects: who changes a setting puts another object there."""
+    for module in network.modules():
+        for name, value in vars(module).items():
+            if not name.startswith("_"):
+                yield value
+
+
+def _tensors(tree: Any) -> Iterable[Tensor]:
+    """All tensors of nested tuples."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple):
+        for part in tree:
+            yield from _tensors(part)
+
+
+def _replaced(tree: Any, new: dict[int, Tensor]) -> Any:
+    """The same tree with other tensors; one that is there twice is there twice again."""
+    if isinstance(tree, Tensor):
+        return new.get(id(tree), tree)
+    if isinstance(tree, tuple):
+        parts = [_replaced(part, new) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    return tree

@@ -1,0 +1,300 @@
+"""A recorded pass is the pass: on a GPU where there is one, by CUDA graphs; elsewhere with a recorder that does the work again.
+
+Doing it again does not change what a graph of autograd has saved, so without a GPU all passes of a test have the same input.
+"""
+
+import copy
+import logging
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snnlightning.errors import ConfigurationError
+from snnlightning.events import Events
+from snnlightning.layers import Captured, Members, SpikingLayer, SpikingNetwork
+from snnlightning.layers.captured import _tensors
+from snnlightning.neurons import LI, CubaLIF
+from snnlightning.readouts import MeanOverTime
+from snnlightning.surrogates import Triangle
+from snnlightning.training import SpikingModule
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
+
+
+class Again:
+    """Plays by doing the work again and putting the numbers where they were."""
+
+    def __init__(self) -> None:
+        self.records, self.plays = 0, 0
+
+    def __call__(self, work: Any) -> Any:
+        result = work()
+        self.records += 1
+
+        def play() -> None:
+            self.plays += 1
+            for old, new in zip(_tensors(result), _tensors(work()), strict=True):
+                old.data.copy_(new.data)
+
+        return result, play
+
+
+def network(seed: int = 0) -> SpikingNetwork:
+    torch.manual_seed(seed)
+    hidden = SpikingLayer(12, 20, neuron=CubaLIF(), surrogate=Triangle(), recurrent=True)
+    with torch.no_grad():
+        hidden.w_in.mul_(4.0)
+    return SpikingNetwork([hidden, SpikingLayer(20, 3, neuron=LI())], MeanOverTime()).to(DEVICE)
+
+
+def captured(net: nn.Module) -> Captured:
+    return Captured(net, recorder=None if ON_GPU else Again())
+
+
+def inputs(count: int, batch: int = 5) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    made = [(torch.rand(batch, 9, 12, generator=generator) < 0.3).float().to(DEVICE) for _ in range(count)]
+    return made if ON_GPU else made[:1] * count
+
+
+def losses(out: Any, kind: str) -> Tensor:
+    answer: Tensor = out.logits.square().sum()
+    return answer + (0.1 * out.records[0].output.mean(1).square().sum() if kind == "spikes too" else 0.0)
+
+
+def same(mine: Any, theirs: Any) -> None:
+    ours, others = list(_tensors(mine)), list(_tensors(theirs))
+    assert len(ours) == len(others)
+    for a, b in zip(ours, others, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["the answer", "spikes too"])
+def test_outputs_and_gradients_are_those_of_the_network(kind):
+    plain = network()
+    fast = captured(copy.deepcopy(plain))
+    for x in inputs(6):
+        out, expected = fast(x), plain(x)
+        same(out, expected)
+        assert torch.equal(out.records[0].output, expected.records[0].output)
+        grads = torch.autograd.grad(losses(out, kind), list(fast.network.parameters()))
+        theirs = torch.autograd.grad(losses(expected, kind), list(plain.parameters()))
+        for a, b in zip(grads, theirs, strict=True):
+            assert b.abs().sum() > 0
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
+    assert len(fast._passes) == 1
+
+
+def test_it_is_recorded_once_and_played_back():
+    recorder = Again()
+    fast = Captured(network(), recorder=recorder)
+    (x,) = inputs(1)
+    for _ in range(2):
+        fast(x).logits.sum().backward()
+    assert (recorder.records, recorder.plays) == (0, 0)
+    for _ in range(4):
+        fast(x).logits.sum().backward()
+    assert recorder.records == 3  # forward, back from the answer, back from everything
+    assert recorder.plays == 8
+
+
+def test_gradients_of_several_batches_add_up():
+    plain = network()
+    fast = captured(copy.deepcopy(plain))
+    given = inputs(6)
+    for x in given:
+        fast(x).logits.square().sum().backward()
+        plain(x).logits.square().sum().backward()
+    for own, other in zip(fast.network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_records_name_the_callers_input_and_the_networks_own_weights():
+    """What reads records knows a source by its identity."""
+    net = network()
+    fast = captured(net)
+    for x in inputs(4):
+        out = fast(x)
+        first, recurrent = out.records[0].connections
+        assert first.activity is x
+        assert first.weight is net.layers[0].w_in
+        assert recurrent.activity is out.records[0].output
+        assert out.records[1].connections[0].activity is out.records[0].output
+
+
+def test_what_was_answered_stays():
+    fast = captured(network())
+    given = inputs(5)
+    with torch.no_grad():
+        answers = [fast(x) for x in given]
+        kept = [a.logits.clone() for a in answers]
+        fast(torch.zeros_like(given[0]))
+    for answer, logits in zip(answers, kept, strict=True):
+        assert torch.equal(answer.logits, logits)
+
+
+def test_a_pass_whose_memory_is_used_again_does_not_go_backward():
+    fast = captured(network())
+    x = inputs(1)[0]
+    for _ in range(2):
+        fast(x)
+    first, second = fast(x), fast(x)
+    second.logits.sum().backward()
+    with pytest.raises(RuntimeError, match="after a later pass of the same shape has used its memory"):
+        first.logits.sum().backward()
+
+
+def test_gradients_are_given_once():
+    fast = captured(network())
+    x = inputs(1)[0]
+    for _ in range(3):
+        out = fast(x)
+    (grad,) = torch.autograd.grad(out.logits.square().sum(), [fast.network.layers[0].w_in], create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        grad.sum().backward()
+
+
+def test_an_input_that_wants_a_gradient_gets_it():
+    plain = network()
+    fast = captured(copy.deepcopy(plain))
+    for x in inputs(4):
+        own, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+        fast(own).logits.square().sum().backward()
+        plain(other).logits.square().sum().backward()
+        assert other.grad is not None
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_what_changes_is_recorded_anew():
+    net = network()
+    fast = captured(net)
+    x = inputs(1)[0]
+
+    def three(x: Tensor) -> Any:
+        for _ in range(2):
+            fast(x)
+        return fast(x)
+
+    three(x)
+    assert len(fast._passes) == 1
+    three(x[:2])
+    assert len(fast._passes) == 2
+    with torch.no_grad():
+        three(x)
+    assert len(fast._passes) == 3
+    net.layers[0].surrogate = Triangle(gamma=0.1)
+    mine = torch.autograd.grad(losses(three(x), "the answer"), [net.layers[0].w_in])
+    theirs = torch.autograd.grad(losses(net(x), "the answer"), [net.layers[0].w_in])
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+    assert len(fast._passes) == 4
+    net.load_state_dict(network(seed=7).state_dict())  # into the same memory
+    same(three(x), net(x))
+    assert len(fast._passes) == 4
+    net.eval()
+    three(x)
+    assert len(fast._passes) == 5
+
+
+def test_no_more_is_kept_than_was_said():
+    fast = Captured(network(), shapes=1, recorder=None if ON_GPU else Again())
+    with torch.no_grad():
+        for batch in (5, 4, 3):
+            for x in inputs(4, batch):
+                same(fast(x), fast.network(x))
+    assert len(fast._passes) == 1
+
+
+def test_members_are_recorded_together():
+    together = Members([network(0), network(1)])
+    fast = captured(together)
+    for x in inputs(4):
+        out = fast(x)
+        same(out, together(x))
+        out.logits.sum().backward()
+        assert out.members[1].records[0].connections[0].weight is not None
+
+
+def test_what_cannot_be_recorded_runs_as_it_is_and_says_why(caplog):
+    def refuses(work: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    fast = Captured(network(), recorder=refuses)
+    x = inputs(1)[0]
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            same(fast(x), fast.network(x))
+    assert [r.getMessage() for r in caplog.records] == [
+        "the network is not recorded as a CUDA graph, and runs without: operation not permitted when stream is capturing"
+    ]
+
+
+def test_a_network_that_is_never_the_same_is_given_up(caplog, monkeypatch):
+    monkeypatch.setattr("snnlightning.layers.captured._STRANGE", 5)
+    net = network()
+    fast = captured(net)
+    x = inputs(1)[0]
+    notes = [object() for _ in range(7)]
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        for note in notes:
+            net.layers[0].note = note
+            same(fast(x), net(x))
+    assert "5 passes were all different" in caplog.text
+    assert caplog.text.count("all different") == 1
+
+
+def test_elsewhere_it_is_the_network():
+    net = network().cpu()
+    fast = Captured(net)
+    x = torch.ones(2, 9, 12)
+    for given in (x, x, x, Events.from_dense(x)):
+        same(fast(given), net(given))
+    assert not fast._passes
+
+
+def test_less_than_one_recording_is_refused():
+    with pytest.raises(ConfigurationError, match="shapes is 0; at least one"):
+        Captured(network(), shapes=0)
+
+
+def test_copies_record_for_themselves():
+    fast = captured(network())
+    for x in inputs(4):
+        fast(x)
+    own = copy.deepcopy(fast)
+    assert own.network is not fast.network
+    assert not own._passes
+    assert own.shapes == fast.shapes
+
+
+def test_a_module_takes_them_and_has_the_state_of_one_without():
+    module = SpikingModule(network(), num_classes=3, cuda_graphs=True)
+    plain = SpikingModule(network(), num_classes=3)
+    assert module.state_dict().keys() == plain.state_dict().keys()
+    for x in inputs(4):
+        same(module(x), plain.to(DEVICE)(x))
+    with pytest.raises(ConfigurationError, match="cuda_graphs records whole passes, and EProp does not"):
+        SpikingModule(network(), num_classes=3, learning="eprop", cuda_graphs=True)
+
+
+@pytest.mark.skipif(not ON_GPU, reason="needs a CUDA device")
+def test_training_with_recordings_is_training():
+    """Ten steps of Adam under autocast and without: the same weights as of the network itself."""
+    for half in (False, True):
+        found = []
+        for record in (True, False):
+            net = network()
+            forward: Any = Captured(net) if record else net
+            optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+            for x in inputs(10):
+                optimizer.zero_grad()
+                with torch.autocast("cuda", dtype=torch.bfloat16, enabled=half):
+                    loss = losses(forward(x), "spikes too")
+                loss.backward()
+                optimizer.step()
+            assert not record or len(forward._passes) == 1
+            found.append([p.detach().clone() for p in net.parameters()])
+        for mine, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
