@@ -91,7 +91,7 @@ def snntorch(work: Work, surrogate: str) -> Step:
 
     def through(cell: Any, drive: Tensor, which: int) -> Tensor:
         state: Any = cell.reset_mem()
-        state = list(state) if isinstance(state, tuple) else [state]
+        state = [part.to(drive.device) for part in (state if isinstance(state, tuple) else (state,))]
         out = []
         for d in drive.unbind(0):
             answer = cell(d, *state)

@@ -71,6 +71,9 @@ class Captured:
         self._recorder = recorder
         self._passes: dict[Hashable, _Pass] = {}
         self._met: Counter[Hashable] = Counter()
+        self._ids: tuple[int, ...] = ()
+        self._parameters: list[nn.Parameter] = []
+        self._looked: list[tuple[dict[str, Any], int, tuple[str, ...]]] | None = None
         self._refused = False
 
     def __call__(self, x: Tensor | Events, **options: Any) -> Any:
@@ -78,11 +81,14 @@ class Captured:
         if self._refused or not (self._recorder or x.device.type == "cuda"):
             return self.network(x, **options)
         x = dense(x)
-        attributes = tuple(_attributes(self.network))
+        attributes = self._settings()
+        ids = tuple(map(id, attributes))
+        if ids != self._ids:
+            self._ids, self._parameters = ids, list(self.network.parameters())
         key = (
             x.shape, x.dtype, x.device, x.requires_grad, torch.is_grad_enabled(), torch.is_inference_mode_enabled(),
-            _autocast(x), tuple(sorted(options.items())), tuple(map(id, attributes)),
-            tuple((p.data_ptr(), p.requires_grad) for p in self.network.parameters()),
+            _autocast(x), tuple(sorted(options.items())), ids,
+            tuple([(p.data_ptr(), p.requires_grad) for p in self._parameters]),
         )  # fmt: skip
         found = self._passes.get(key)
         if found is None:
@@ -102,6 +108,16 @@ class Captured:
                 return self.network(x, **options)
             self._passes[key] = found
         return found(x)
+
+    def _settings(self) -> list[Any]:
+        """What modules were told, and their parts and parameters, as objects: who changes a setting puts another object there."""
+        if self._looked is None or any(len(told) != count for told, count, _ in self._looked):
+            self._looked = [
+                (part, len(part), tuple(name for name in part if part is not vars(module) or not name.startswith("_")))
+                for module in self.network.modules()
+                for part in (vars(module), module._parameters, module._buffers, module._modules)
+            ]
+        return [told[name] for told, _, names in self._looked for name in names]
 
     def _refuse(self, reason: str) -> None:
         self._refused = True
@@ -125,7 +141,8 @@ class _Graphs:
 
     def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self.pool):
+        # Other threads (of a data loader that pins memory, of other libraries) go on as they like.
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
             result = work()
         return result, graph.replay
 
@@ -151,6 +168,9 @@ class _Pass:
             id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in given and tensor is not self.x
         }
         self.outputs = tuple(found.values())
+        self.plain = [tensor.detach() for tensor in self.outputs]
+        places = {id(tensor): at for at, tensor in enumerate((self.x, *self.outputs))}
+        self.rebuild = _rebuilding(self.tree, places)
         self.inputs = [t for t in (self.x, *network.parameters()) if t.requires_grad] if torch.is_grad_enabled() else []
         self.differentiable = [t.requires_grad for t in self.outputs]
         self.backwards: dict[tuple[bool, ...], _Backward] = {}
@@ -165,8 +185,7 @@ class _Pass:
 
     def __call__(self, x: Tensor) -> Any:
         made = _Replay.apply(self, x, *self.inputs[self.x.requires_grad :]) if self.inputs else _copies(self, x)
-        new = {id(old): own for old, own in zip(self.outputs, made, strict=True)} | {id(self.x): x}
-        return _replaced(self.tree, new)
+        return self.tree if self.rebuild is None else self.rebuild((x, *made))
 
 
 class _Backward:
@@ -195,7 +214,9 @@ def _copies(one: _Pass, x: Tensor) -> tuple[Tensor, ...]:
     one.turn += 1
     one.x.data.copy_(x)  # what a recording reads has no versions
     one.forward()
-    return tuple(t.detach().clone() for t in one.outputs)
+    made = tuple(torch.empty_like(t) for t in one.plain)
+    torch._foreach_copy_(made, one.plain)  # one launch for all of one type
+    return made
 
 
 class _Replay(torch.autograd.Function):
@@ -226,14 +247,6 @@ def _autocast(x: Tensor) -> tuple[bool, torch.dtype]:
     return torch.is_autocast_enabled(x.device.type), torch.get_autocast_dtype(x.device.type)
 
 
-def _attributes(network: nn.Module) -> Iterable[object]:
-    """What modules were told, as objects: who changes a setting puts another object there."""
-    for module in network.modules():
-        for name, value in vars(module).items():
-            if not name.startswith("_"):
-                yield value
-
-
 def _tensors(tree: Any) -> Iterable[Tensor]:
     """All tensors of nested tuples."""
     if isinstance(tree, Tensor):
@@ -243,11 +256,14 @@ def _tensors(tree: Any) -> Iterable[Tensor]:
             yield from _tensors(part)
 
 
-def _replaced(tree: Any, new: dict[int, Tensor]) -> Any:
-    """The same tree with other tensors; one that is there twice is there twice again."""
+def _rebuilding(tree: Any, places: dict[int, int]) -> Callable[[Sequence[Tensor]], Any] | None:
+    """What makes the same tree of other tensors: of the i-th where one with ``places[id] = i`` was; None when nothing changes."""
     if isinstance(tree, Tensor):
-        return new.get(id(tree), tree)
-    if isinstance(tree, tuple):
-        parts = [_replaced(part, new) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
-    return tree
+        at = places.get(id(tree))
+        return None if at is None else lambda new: new[at]
+    parts = [_rebuilding(part, places) for part in tree] if isinstance(tree, tuple) else []
+    if not any(parts):
+        return None
+    both = [(part, old) for part, old in zip(parts, tree, strict=True)]
+    make: Callable[[Iterable[Any]], Any] = type(tree)._make if hasattr(tree, "_make") else tuple
+    return lambda new: make([old if part is None else part(new) for part, old in both])

@@ -65,7 +65,7 @@ def tile(members: int, batch: int, features: int, recurrent: bool, itemsize: int
     groups = members * -(-batch // _SAMPLES)
     while part < width and width * part * itemsize <= _ON_CHIP_BYTES:
         if groups * -(-features // part) <= processors:
-            return Tile(_SAMPLES, part, width, kernels.SHARED, 4 if width * part <= 2**15 else 8)
+            return Tile(_SAMPLES, part, width, kernels.SHARED, 8 if exact and width * part > 2**14 else 4)
         part *= 2
     return Tile(_SAMPLES, width, 16 if itemsize > 2 else 32, kernels.STREAMED, warps)
 
