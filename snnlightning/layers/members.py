@@ -38,9 +38,10 @@ class Members(nn.Module):
     The members stay ordinary networks that own their parameters: each is trained by an optimizer of its own (or all by one: the
     sum of K losses has the gradient of each), saved, measured and taken out (``members.networks[k]``) as if it had never been
     here. Weights, thresholds, time constants, learned or not, surrogates, weight rules, precision and the sizes of hidden layers
-    may differ; depth, recurrence, classes of neurons, resets and what is detached may not. Layers are called with a member axis (:func:`snnlightning.scan.scan`), so that a compiled backend spreads members and samples over its threads in one
-    call. A narrow layer is padded to the widest one with neurons that have no synapses, and so never spike; between members of one
-    size everything is as it is alone to the last bit.
+    may differ; depth, recurrence, classes of neurons, resets and what is detached may not. Layers are called with a member axis
+    (:func:`snnlightning.scan.scan`), so that a compiled backend spreads members and samples over its threads in one call. A narrow layer
+    is padded to the widest one with neurons that have no synapses, and so never spike. On the CPU everything of a member, gradients
+    included, is as it is alone to the last bit.
 
     Args:
         networks: at least one, of :class:`SpikingLayer` stages without normalisation; with the same backend and readout.
@@ -168,9 +169,9 @@ class Members(nn.Module):
 
 
 def alike(network: SpikingNetwork) -> Hashable:
-    """What networks have in common that have, to the last bit, what they have alone; see :func:`why_not_a_member` for others.
+    """What networks have in common that had better run together; see :func:`why_not_a_member` for others.
 
-    Their sizes are among it: gradients of padded layers are the same numbers, rounded otherwise.
+    Hidden layers have sizes between the same powers of two (33 to 64, say): none is padded to more than twice its size.
 
     Example:
         >>> from snnlightning.neurons import LI, LIF
@@ -179,7 +180,7 @@ def alike(network: SpikingNetwork) -> Hashable:
         ...     return SpikingNetwork(
         ...         [SpikingLayer(3, size, neuron=LIF(v_th=v_th)), SpikingLayer(size, 2, neuron=LI())], MaxOverTime()
         ...     )
-        >>> alike(network(5)) == alike(network(5, v_th=0.5)), alike(network(5)) == alike(network(8))
+        >>> alike(network(5)) == alike(network(8, v_th=0.5)), alike(network(5)) == alike(network(9))
         (True, False)
     """
     layers = [cast(SpikingLayer, layer) for layer in network.layers]
@@ -203,7 +204,8 @@ def why_not_a_member(network: nn.Module) -> str | None:
 
 def _form(layer: SpikingLayer) -> Hashable:
     """What a layer has in common with those that it may run beside."""
-    return kind_of(layer.neuron), layer.recurrent, layer.bias is not None, layer.out_features, layer.backend
+    size = (layer.out_features - 1).bit_length()
+    return kind_of(layer.neuron), layer.recurrent, layer.bias is not None, size, layer.backend
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

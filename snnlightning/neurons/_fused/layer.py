@@ -304,13 +304,9 @@ class _Numbers:
             | READ_SUM * (call.reduction in ("sum", "mean"))
             | READ_MAX * (call.reduction == "max")
         )
-        row = max(1, steps * features)
-        # As for a member alone, however many they are: how their parts add up depends on it.
-        wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
-        size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
-        size = max(1, -(-batch // -(-batch // size)))  # as many in each
+        self.widths = [features] * self.members if call.sizes is None else [n for n, _ in call.sizes]
         self.chunks = [
-            (k, lo, min(lo + size, batch)) for k in range(self.members) for lo in range(0, batch, size)
+            (k, lo, hi) for k, width in enumerate(self.widths) for lo, hi in _chunks(batch, steps * width)
         ]  # fmt: skip
         self.none1, self.none2, self.none3 = (np.empty((0,) * k, self.real) for k in (1, 2, 3))
         self.no_pointer, self.no_index = np.empty(0, np.int64), np.empty(0, np.int32)
@@ -318,6 +314,22 @@ class _Numbers:
         suffix = "" if not self.adaptive else f"_{call.recursion.loops}"
         self.advance = call.code.loop(f"advance{suffix}", self.dtype)
         self.retreat_name = f"retreat{suffix}"
+
+    def own(self, k: int, *arrays: Array) -> list[Array]:
+        """Arrays [..., N] without the neurons that pad member k, as it has them alone; what is empty stays so."""
+        n = self.widths[k]
+        return [
+            array if array.shape[-1] in (0, n) else np.ascontiguousarray(array[..., :n]) for array in arrays
+        ]  # fmt: skip
+
+    def over_samples(self, array: Array) -> Array:
+        """The sum of [K, B, ..., N] over B: numpy adds a column by itself, a member of one neuron's, in another order."""
+        if min(self.widths) == self.features:
+            return np.asarray(array.sum(axis=1))
+        out = np.zeros((len(array), *array.shape[2:]), array.dtype)
+        for k, n in enumerate(self.widths):
+            out[k, ..., :n] = self.own(k, array[k : k + 1])[0].sum(axis=1)[0]
+        return out
 
     def all(self, tensor: Tensor | None) -> Array | None:
         """The memory of a tensor, with the member axis."""
@@ -334,6 +346,15 @@ class _Numbers:
     def given_back(self, array: Array) -> Tensor:
         """A tensor, with a member axis only if the call has one."""
         return torch.from_numpy(array.reshape(*self.axis, *array.shape[1:]))
+
+
+def _chunks(batch: int, row: int) -> list[tuple[int, int]]:
+    """Samples in lots, of ``row`` elements each: as for a member alone, however many they are; how its parts add up depends on it."""
+    row = max(1, row)
+    wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
+    size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
+    size = max(1, -(-batch // -(-batch // size)))  # as many in each
+    return [(lo, min(lo + size, batch)) for lo in range(0, batch, size)]
 
 
 def _part(array: Array | None, chunk: tuple[int, int, int], none: Array) -> Array:
@@ -454,7 +475,7 @@ class _Slopes:
         zero = self.numbers.real.type(0.0)
         if self.numbers.adaptive:
             return kept[3], zero
-        rows = self.numbers.coefficients[k][3]
+        (rows,) = self.numbers.own(k, self.numbers.coefficients[k][3])
         if (rows == rows[0]).all():
             return kept[0], rows[0]
         return np.subtract(kept[0], rows, out=out), zero
@@ -590,9 +611,11 @@ def _forward(
         resting = state[2].copy() if packs and numbers.silent else none2
         _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
         if packed is not None and packs:
+            kept = cast(_Kept, tuple(numbers.own(chunk[0], *kept)))  # h is made as in the backward pass
             psi = kept[0] if seen is None else np.empty_like(kept[0])
             packed.slopes.write(chunk[0], kept, psi)
             if numbers.silent:
+                (resting,) = numbers.own(chunk[0], resting)
                 call.code.loop("silence", numbers.dtype)(psi, own.pointer, own.index, resting, numbers.silent)
             packed.put(j, psi)
         if spiking:
@@ -617,16 +640,22 @@ def _arrive(numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Eve
     if x is None or call.arrived is not None:
         return
     given = _array(x).reshape(-1, *call.shape[-3:])
-    parts = len(chunks) // numbers.members
+    looked = [chunk for chunk in chunks if chunk[0] == 0] if shared else chunks
+    found = [numbers.no_events] * len(looked)
 
     def find(j: int) -> None:
-        k, lo, hi = chunks[j]
-        arrived[j] = _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
+        k, lo, hi = looked[j]
+        found[j] = _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
 
-    pool.run(find, parts if shared else len(chunks))
-    call.found.extend(arrived[:parts] if shared else arrived)
-    if shared:
-        arrived[:] = arrived[:parts] * numbers.members
+    pool.run(find, len(looked))
+    call.found.extend(found)
+    if not shared:
+        arrived[:] = found
+    elif len(found) * numbers.members == len(chunks):
+        arrived[:] = found * numbers.members
+    else:  # members of other sizes have other chunks
+        whole = _Events.joined(found)
+        arrived[:] = [whole.part(lo, hi, steps) for _, lo, hi in chunks]
 
 
 def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
@@ -668,7 +697,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     w_back = w_back_t = None
     if w_rec is not None and through_w_rec:
         w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"] if weights else numbers.all(w_rec.mT)
-    whole = np.empty((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
+    room = np.zeros if min(numbers.widths) < features else np.empty  # what pads a member has no gradient
+    whole = room((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
     grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in else None
@@ -682,51 +712,64 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     retreat = call.code.loop(numbers.retreat_name, numbers.dtype)
     silence = call.code.loop("silence", numbers.dtype) if numbers.silent else None
     began = [numbers.all(state.get(name)) for name in ("v", recursion.second, "refractory")]
+    # What is computed from here on is rounded by how it is laid out: each member without what pads it, as alone.
+    coefficients = [numbers.own(k, rows)[0] for k, rows in enumerate(numbers.coefficients)]
+    back = [_square(numbers, k, w_back, w_back_t) for k in range(numbers.members)]
 
     def again(j: int) -> _Kept:
-        """The variables of a chunk, as they were stored or computed once more."""
-        if stored is not None:
-            return cast(_Kept, stored[j])
+        """The variables of a chunk, as they were stored or computed once more, without what pads them."""
         chunk = chunks[j]
+        if stored is not None:
+            return cast(_Kept, tuple(numbers.own(chunk[0], *stored[j])))
         kept = _room(numbers, chunk, wanted)
         v, second, left = (_part(variable, chunk, none2).copy() for variable in began)
         _advance(numbers, weights, chunk, ctx.arrived[j], ctx.sent[j], (v, second, left), none3, kept, 0, True)
-        return kept
+        return cast(_Kept, tuple(numbers.own(chunk[0], *kept)))
 
     def through_time(j: int, kept: _Kept, psi: Array) -> None:
         chunk = chunks[j]
         k, lo, hi = chunk
+        n = numbers.widths[k]
         if silence is not None:
-            silence(psi, ctx.sent[j].pointer, ctx.sent[j].index, _part(began[2], chunk, none2), numbers.silent)
-        delta = np.empty((hi - lo, steps, features), real) if whole is None else whole[k, lo:hi]
+            left = numbers.own(k, _part(began[2], chunk, none2))[0]
+            silence(psi, ctx.sent[j].pointer, ctx.sent[j].index, left, numbers.silent)
+        given, seen, z, summed, v, second = numbers.own(
+            k, _part(grad_output, chunk, none3), _part(from_potentials, chunk, none3), _part(grad_z, chunk, none2),
+            _part(sums, chunk, none3), grad_v[k, lo:hi], grad_second[k, lo:hi],
+        )  # fmt: skip
+        delta = whole[k, lo:hi] if whole is not None and n == features else np.empty((hi - lo, steps, n), real)
         deltas[j] = delta
         retreat(
-            psi, _part(grad_output, chunk, none3), _part(from_potentials, chunk, none3), *kept[:3],
-            ctx.sent[j].pointer, ctx.sent[j].index, none2 if w_back is None else w_back[k],
-            none2 if w_back_t is None else w_back_t[k], numbers.coefficients[k],
-            grad_v[k, lo:hi], grad_second[k, lo:hi], _part(grad_z, chunk, none2), delta, _part(sums, chunk, none3),
-            np.zeros((3, hi - lo, features), real), np.empty(features + 3, np.int32), steps, numbers.flags,
+            psi, given, seen, *kept[:3], ctx.sent[j].pointer, ctx.sent[j].index, *back[k], coefficients[k], v, second, z, delta,
+            summed, np.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps, numbers.flags,
         )  # fmt: skip
+        if n < features:
+            grad_v[k, lo:hi, :n], grad_second[k, lo:hi, :n] = v, second
+            if whole is not None:
+                whole[k, lo:hi, :, :n] = delta
+            if sums is not None:
+                sums[k, lo:hi, :, :n] = summed
         if grad_bias is not None:
-            grad_bias[k, lo:hi] = delta.sum(axis=1)
+            grad_bias[k, lo:hi, :n] = delta.sum(axis=1)
         if at_start is not None:
-            at_start[k, lo:hi] = delta[:, 0]
+            at_start[k, lo:hi, :n] = delta[:, 0]
 
     nothing: _Kept = (none3, none3, none3, none3)
 
     def task(j: int) -> None:
+        k, lo, hi = chunks[j]
         if packed is not None:
-            psi = np.empty((chunks[j][2] - chunks[j][1], steps, features), real)
+            psi = np.empty((hi - lo, steps, numbers.widths[k]), real)
             if packed.get(j, psi):
                 through_time(j, nothing, psi)
                 return
         kept = again(j) if needs_potentials else nothing
-        psi = _part(from_readout, chunks[j], none3)
+        psi = numbers.own(k, _part(from_readout, chunks[j], none3))[0]
         if neuron.spiking:
             own = kept[3] if adaptive else kept[0]
             # In place when nobody reads it any more.
             psi = np.empty_like(own) if stored is not None or (not adaptive and needs_currents) else own
-            slopes.write(chunks[j][0], kept, psi)
+            slopes.write(k, kept, psi)
         through_time(j, kept, psi)
 
     for begin in range(0, len(chunks), together):
@@ -760,7 +803,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if "refractory" in state and above["refractory"] is not None:
         # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
         firsts["refractory"] = above["refractory"] * (state["refractory"] >= steps)
-    summed = None if sums is None else torch.from_numpy(sums.sum(axis=1))
+    summed = None if sums is None else torch.from_numpy(numbers.over_samples(sums))
     grad_x = None
     if wants_x:
         back = numbers.given_back(whole)
@@ -771,11 +814,17 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         grad_x,
         None if whole is None or not wants_drive else numbers.given_back(whole),
         None if grad_w_in is None else numbers.given_back(grad_w_in).mT,
-        None if grad_bias is None else numbers.given_back(grad_bias.sum(axis=1)),
+        None if grad_bias is None else numbers.given_back(numbers.over_samples(grad_bias)),
         None if grad_w_rec is None else numbers.given_back(grad_w_rec).mT,
         *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
+
+
+def _square(numbers: _Numbers, k: int, *matrices: Array | None) -> list[Array]:
+    """Member k's own part of [K, N, N], empty where there is none."""
+    n = numbers.widths[k]
+    return [numbers.none2 if w is None else np.ascontiguousarray(w[k, :n, :n]) for w in matrices]
 
 
 def _grad_x(code: Code, back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
@@ -852,8 +901,9 @@ def _sum_weights(
     def task(i: int) -> None:
         k, lo, hi, grad, lists, late = jobs[i]
         for j, delta in deltas:
-            if numbers.chunks[j][0] == k:
-                loop(delta, lists[j].pointer, lists[j].index, lists[j].value, late, lo, hi, grad[k])
+            if numbers.chunks[j][0] == k and lo < delta.shape[-1]:
+                own = lists[j]
+                loop(delta, own.pointer, own.index, own.value, late, lo, min(hi, delta.shape[-1]), grad[k])
 
     pool.run(task, len(jobs))
 
