@@ -6,6 +6,7 @@ catch either. Messages are one sentence or two; the command line prints them beh
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -86,6 +87,8 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     Raises:
         MissingDependencyError: the module (or the package it lives in) is not installed.
     """
+    if (found := sys.modules.get(module)) is not None:  # asked for in every step
+        return found
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -21,12 +21,12 @@ def mixed(a, x, y):
 @functools.cache
 def compiled():
     """One function that does all of it, so that it is compiled once for each element type."""
-    words = (vectors.above, vectors.add_rows, vectors.add_to_rows, vectors.dots, vectors.nonzero, mixed)
-    above, add_rows, add_to_rows, dots, nonzero, mix = (vectors.intrinsic(word) for word in words)
+    words = (vectors.above, vectors.sum_rows, vectors.add_to_rows, vectors.dots, vectors.nonzero, mixed)
+    above, sum_rows, add_to_rows, dots, nonzero, mix = (vectors.intrinsic(word) for word in words)
 
     @numba.njit
     def everything(rows, index, x, bound, number, ready, out, listed, more, dot, one, two):
-        add_rows(rows, index, 3, 29, out)
+        sum_rows(rows, index, 3, 29, out)
         found = nonzero(x, listed, above(x, bound, listed, 2))
         add_to_rows(x, index, 3, 29, more, 2)
         dots(rows, ready, 8, x, dot)
@@ -37,7 +37,7 @@ def compiled():
 
 
 def plain(rows, index, x, bound, number, ready, out, listed, more, dot, one, two):
-    vectors.add_rows(rows, index, 3, 29, out)
+    vectors.sum_rows(rows, index, 3, 29, out)
     found = vectors.nonzero(x, listed, vectors.above(x, bound, listed, 2))
     vectors.add_to_rows(x, index, 3, 29, more, 2)
     vectors.dots(rows, ready, 8, x, dot)

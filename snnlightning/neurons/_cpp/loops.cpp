@@ -1,7 +1,7 @@
 // The loops of ../_numba/kernels.py and ../_numba/adaptive.py, in C++: same names, same arguments, same order of operations.
 //
-// Every function takes one list of whole numbers: four for an array (address and up to three sizes, missing ones 1), one for a
-// number. PART 1 is compiled so that every operation rounds as written; PART 2, the backward pass, so that sums may be
+// Every function takes one list of whole numbers: a number as it is, for an array where its record is: address, number of axes, and
+// where their sizes are. PART 1 is compiled so that every operation rounds as written; PART 2, the backward pass, so that sums may be
 // reordered and fused. NaN and infinity keep their meaning in both.
 #include <algorithm>
 #include <cmath>
@@ -13,6 +13,10 @@
 
 #define R __restrict__
 #define EACH(j, n) for (I j = 0; j < (n); ++j)
+// Along a row, whose places know nothing of each other: rows are whole arrays or apart, and no check at run time has to say so.
+#define ROW(j, n) _Pragma("GCC ivdep") for (I j = 0; j < (n); ++j)
+// In a loop over events: compilers would write a handful of places with one instruction that costs more than all of them.
+#define ONE_BY_ONE __asm__ volatile("")
 
 namespace {
 
@@ -33,17 +37,18 @@ template <class T> struct Array {
 struct Given {
     const I* at;
     template <class T> Array<T> array() {
-        Array<T> x = {reinterpret_cast<T*>(at[0]), at[1], at[2], at[3]};
-        at += 4;
-        return x;
+        struct { T* p; int32_t axes; const I* sizes; } record;
+        std::memcpy(&record, reinterpret_cast<const void*>(*at++), sizeof record);
+        const auto size = [&](int k) { return k < record.axes ? record.sizes[k] : I(1); };
+        return {record.p, size(0), size(1), size(2)};
     }
     I number() { return *at++; }
 };
 
-// Vectors of 64 bytes, which compilers cut as the machine wants; elements need not be aligned.
-template <class T> struct Lanes {
-    typedef T V __attribute__((vector_size(64)));
-    static constexpr I count = 64 / sizeof(T);
+// Vectors of 64 bytes, which compilers cut as the machine wants, and of 16 for what is left; elements need not be aligned.
+template <class T, int BYTES = 64> struct Lanes {
+    typedef T V __attribute__((vector_size(BYTES)));
+    static constexpr I count = BYTES / sizeof(T);
     static V load(const T* p) {
         V v;
         std::memcpy(&v, p, sizeof v);
@@ -52,29 +57,28 @@ template <class T> struct Lanes {
     static void store(T* p, V v) { std::memcpy(p, &v, sizeof v); }
 };
 
-// out += the rows that index[lo:hi] names, in that order; sums stay in registers.
-template <class T> void add_rows(const T* rows, const J* index, I lo, I hi, I n, T* out) {
-    typedef Lanes<T> L;
-    I j = 0;
-    for (; j + 4 * L::count <= n; j += 4 * L::count) {
-        typename L::V a[4];
-        for (int q = 0; q < 4; ++q) a[q] = L::load(out + j + q * L::count);
+template <class L, int MANY, class T> I sum_columns(const T* rows, const J* index, I lo, I hi, I n, T* out, I j) {
+    for (; j + MANY * L::count <= n; j += MANY * L::count) {
+        typename L::V a[MANY] = {};
         for (I e = lo; e < hi; ++e) {
             const T* r = rows + index[e] * n + j;
-            for (int q = 0; q < 4; ++q) a[q] += L::load(r + q * L::count);
+            for (int q = 0; q < MANY; ++q) a[q] += L::load(r + q * L::count);
         }
-        for (int q = 0; q < 4; ++q) L::store(out + j + q * L::count, a[q]);
+        for (int q = 0; q < MANY; ++q) L::store(out + j + q * L::count, a[q]);
     }
-    for (; j + L::count <= n; j += L::count) {
-        auto a = L::load(out + j);
-        for (I e = lo; e < hi; ++e) a += L::load(rows + index[e] * n + j);
-        L::store(out + j, a);
+    return j;
+}
+
+// out = the sum of the rows that index[lo:hi] names, in that order; sums stay in registers.
+template <class T> void sum_rows(const T* rows, const J* index, I lo, I hi, I n, T* out) {
+    I j = sum_columns<Lanes<T>, 4>(rows, index, lo, hi, n, out, 0);
+    j = sum_columns<Lanes<T>, 1>(rows, index, lo, hi, n, out, j);
+    j = sum_columns<Lanes<T, 16>, 1>(rows, index, lo, hi, n, out, j);
+    for (; j < n; ++j) {
+        T a = 0;
+        for (I e = lo; e < hi; ++e) a += rows[index[e] * n + j];
+        out[j] = a;
     }
-    if (j < n)
-        for (I e = lo; e < hi; ++e) {
-            const T* r = rows + index[e] * n;
-            for (I k = j; k < n; ++k) out[k] += r[k];
-        }
 }
 
 // Sixteen comparisons as bits: x != 0, or x > bound.
@@ -111,6 +115,11 @@ inline unsigned above(const float* x, const float* b) {
 // Positions at which ``holds`` (of sixteen: ``some``) are written to index[found:]; returns where the list ends.
 template <class Some, class Holds> I listed(I n, J* index, I found, Some some, Holds holds) {
     I j = 0;
+    for (; j + 64 <= n; j += 64) {  // one loop whose end is guessed wrong, instead of four
+        uint64_t bits = 0;
+        for (int q = 0; q < 4; ++q) bits |= uint64_t(some(j + 16 * q)) << 16 * q;
+        for (; bits; bits &= bits - 1) index[found++] = J(j + __builtin_ctzll(bits));
+    }
     for (; j + 16 <= n; j += 16)
         for (unsigned bits = some(j); bits; bits &= bits - 1) index[found++] = J(j + __builtin_ctz(bits));
     for (; j < n; ++j)
@@ -130,23 +139,23 @@ void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, A
         std::memcpy(out, drive(s, t), n * sizeof(T));
         return;
     }
-    std::fill(out, out + n, T(0));
     if (value.empty())
-        add_rows(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
-    else
+        sum_rows(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
+    else {
+        std::fill(out, out + n, T(0));
         for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
             const T* r0 = w_in_t(index.p[e]);
             const T y = value.p[e];
-            EACH(j, n) out[j] += y * r0[j];
+            ROW(j, n) out[j] += y * r0[j];
         }
-    if (!bias.empty()) EACH(j, n) out[j] += bias.p[j];
+    }
+    if (!bias.empty()) ROW(j, n) out[j] += bias.p[j];
 }
 
 template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, I n, T* R back, T* R out) {
     if (lo == hi) return;
-    std::fill(back, back + n, T(0));
-    add_rows(w_rec_t, index, lo, hi, n, back);
-    EACH(j, n) out[j] += back[j];
+    sum_rows(w_rec_t, index, lo, hi, n, back);
+    ROW(j, n) out[j] += back[j];
 }
 
 template <class T> I events(const I* given) {
@@ -178,6 +187,17 @@ template <class T> I count_some(const I* given) {
     return count;
 }
 
+template <class T> I turn(const I* given) {
+    Given g = {given};
+    auto x = g.array<T>(), out = g.array<T>();
+    const I tile = 8, rows = x.a / tile * tile, columns = x.b / tile * tile;
+    for (I k = 0; k < columns; k += tile)
+        for (I j = 0; j < rows; j += tile)
+            EACH(q, tile) EACH(p, tile) out.p[(k + q) * x.a + j + p] = x.p[(j + p) * x.b + k + q];
+    EACH(k, x.b) for (I j = k < columns ? rows : 0; j < x.a; ++j) out.p[k * x.a + j] = x.p[j * x.b + k];
+    return 0;
+}
+
 template <class T> I silence(const I* given) {
     Given g = {given};
     auto psi = g.array<T>();
@@ -186,7 +206,7 @@ template <class T> I silence(const I* given) {
     auto left = g.array<T>();
     const I silent = g.number(), samples = psi.a, steps = psi.b, n = psi.c;
     EACH(s, samples) {
-        EACH(j, n) for (I t = 0; t < steps && left(s)[j] > T(t); ++t) psi(s, t)[j] = 0;
+        ROW(j, n) for (I t = 0; t < steps && left(s)[j] > T(t); ++t) psi(s, t)[j] = 0;
         EACH(t, steps) for (I e = pointer.p[s * steps + t]; e < pointer.p[s * steps + t + 1]; ++e)
             for (I u = t + 1; u < std::min(t + 1 + silent, steps); ++u) psi(s, u)[index.p[e]] = 0;
     }
@@ -222,7 +242,10 @@ template <class T> I unpack(const I* given) {
     auto value = g.array<T>(), x = g.array<T>();
     std::fill(x.p, x.p + x.a, T(0));
     for (I k = 0; k + 1 < pointer.a; ++k)
-        for (I e = pointer.p[k]; e < pointer.p[k + 1]; ++e) x.p[256 * k + place.p[e]] = value.p[e];
+        for (I e = pointer.p[k]; e < pointer.p[k + 1]; ++e) {
+            ONE_BY_ONE;
+            x.p[256 * k + place.p[e]] = value.p[e];
+        }
     return 0;
 }
 
@@ -253,9 +276,9 @@ template <class T> void keep(Array<T> out, I s, I t, const T* row, I n) {
 // Add a step to a sum over time, or to a maximum and the first step that has it; what is not a number stays.
 template <class T> void read(const T* R v, I t, T* R found, T* R at, I n, I flags) {
     if (flags & READ_SUM)
-        EACH(j, n) found[j] += v[j];
+        ROW(j, n) found[j] += v[j];
     else if (flags & READ_MAX)
-        EACH(j, n) {
+        ROW(j, n) {
             const bool higher = !(v[j] <= found[j]);
             at[j] = higher ? T(t) : at[j];
             found[j] = higher ? v[j] : found[j];
@@ -292,38 +315,51 @@ template <class T> I advance(const I* given) {
                         si[found] = si[e];
                         found += waits[si[e]] <= 0;
                     }
-                    EACH(j, n) waits[j] = std::max(waits[j] - T(1), T(0));
+                    ROW(j, n) waits[j] = std::max(waits[j] - T(1), T(0));
                 }
                 sp[row + 1] = found;
                 if (!g.output.empty()) {
                     T* R o = g.output(s, t);
                     std::fill(o, o + n, T(0));
-                    for (I e = sp[row]; e < found; ++e) o[si[e]] = T(1);
+                    for (I e = sp[row]; e < found; ++e) {
+                        ONE_BY_ONE;
+                        o[si[e]] = T(1);
+                    }
                 }
             }
             arrive(s, t, row, g.pointer, g.index, g.value, g.drive, g.bias, g.w_in_t, n, cur);
+            I lo = 0, hi = 0;  // of the spikes that come back
             if (recurrent) {
                 if (delayed && t == 0) {
                     const T* R f = g.first(s);
-                    EACH(j, n) cur[j] += f[j];
+                    ROW(j, n) cur[j] += f[j];
                 } else {
                     const I sender = delayed ? row - 1 : row;
-                    come_back(g.w_rec_t.p, si, sp[sender], sp[sender + 1], n, back, cur);
+                    lo = sp[sender], hi = sp[sender + 1];
                 }
             }
-            const T* R c = cur;
+            const T *R c = cur, *R more = back;
             if (has_current) {
                 keep(g.currents, s, t, cs, n);
-                EACH(j, n) {
-                    vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j];
-                    cs[j] = decay_syn[j] * cs[j] + c[j];
-                }
+                if (lo < hi) {
+                    sum_rows(g.w_rec_t.p, si, lo, hi, n, back);
+                    ROW(j, n) {
+                        vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j];
+                        cs[j] = decay_syn[j] * cs[j] + (c[j] + more[j]);
+                    }
+                } else
+                    ROW(j, n) {
+                        vs[j] = decay_mem[j] * vs[j] + gain[j] * cs[j];
+                        cs[j] = decay_syn[j] * cs[j] + c[j];
+                    }
             } else {
+                come_back(g.w_rec_t.p, si, lo, hi, n, back, cur);
                 keep(g.currents, s, t, cur, n);
-                EACH(j, n) vs[j] = decay_mem[j] * vs[j] + gain[j] * c[j];
+                ROW(j, n) vs[j] = decay_mem[j] * vs[j] + gain[j] * c[j];
             }
             if (spiking)
                 for (I e = sp[row]; e < found; ++e) {
+                    ONE_BY_ONE;
                     const J k = si[e];
                     vs[k] = to_zero ? vs[k] * T(0) : vs[k] - v_th[k];
                     if (g.silent) waits[k] = T(g.silent);
@@ -340,13 +376,16 @@ template <class T> void send(Advance<T>& g, I s, I t, const T* R x, I n, T* R z)
     J* si = g.spike_index.p;
     if (g.known) {
         std::fill(z, z + n, T(0));
-        for (I e = sp[row]; e < sp[row + 1]; ++e) z[si[e]] = 1;
+        for (I e = sp[row]; e < sp[row + 1]; ++e) {
+            ONE_BY_ONE;
+            z[si[e]] = 1;
+        }
         return;
     }
-    EACH(j, n) z[j] = x[j] > 0 ? T(1) : T(0);
+    ROW(j, n) z[j] = x[j] > 0 ? T(1) : T(0);
     if (g.silent) {
         T* R left = g.left(s);
-        EACH(j, n) {
+        ROW(j, n) {
             z[j] = left[j] <= 0 ? z[j] : T(0);
             left[j] = std::max(left[j] - T(1), T(0)) + T(g.silent) * z[j];
         }
@@ -376,14 +415,14 @@ template <class T> I advance_alif(const I* given) {
         EACH(t, g.steps) {
             keep(g.potentials, s, t, v, n);
             keep(g.seconds, s, t, a, n);
-            EACH(j, n) {
+            ROW(j, n) {
                 const T threshold = v_th[j] + beta[j] * a[j];
                 x[j] = (v[j] - threshold) / (relative ? threshold : unit[j]);
             }
             keep(g.arguments, s, t, x, n);
             send(g, s, t, x, n, z);
             collect(g, s, t, n, cur, back);
-            EACH(j, n) {
+            ROW(j, n) {
                 const T later = decay_adapt[j] * a[j] + rise[j] * z[j];
                 const T height = v_th[j] + crossed * (beta[j] * (late ? later : a[j]));
                 const T u = decay_mem[j] * v[j] + gain[j] * cur[j];
@@ -408,11 +447,11 @@ template <class T> I advance_adlif(const I* given) {
         EACH(t, g.steps) {
             keep(g.potentials, s, t, v, n);
             keep(g.seconds, s, t, w, n);
-            EACH(j, n) x[j] = v[j] - v_th[j];
+            ROW(j, n) x[j] = v[j] - v_th[j];
             keep(g.arguments, s, t, x, n);
             send(g, s, t, x, n, z);
             collect(g, s, t, n, cur, back);
-            EACH(j, n) {
+            ROW(j, n) {
                 const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th[j]);
                 const T later = decay_adapt[j] * w[j] + drawn[j] * (by_v[j] * (unreset ? v[j] : u) + by_z[j] * z[j]);
                 v[j] = decay_mem[j] * u + gain[j] * (cur[j] - (late ? w[j] : later));
@@ -424,6 +463,21 @@ template <class T> I advance_adlif(const I* given) {
 }
 
 #else  // PART 2
+
+// The sum of 64 bytes: halves are added, which stay in registers.
+template <class T> T add_up(typename Lanes<T>::V v) {
+    typedef T Half __attribute__((vector_size(32)));
+    typedef T Quarter __attribute__((vector_size(16)));
+    Half a, b;
+    std::memcpy(&a, &v, 32), std::memcpy(&b, reinterpret_cast<const char*>(&v) + 32, 32);
+    a += b;
+    Quarter c, d;
+    std::memcpy(&c, &a, 16), std::memcpy(&d, reinterpret_cast<const char*>(&a) + 16, 16);
+    c += d;
+    T total = 0;
+    for (unsigned l = 0; l < 16 / sizeof(T); ++l) total += c[l];
+    return total;
+}
 
 // out[k] = rows[k] . vector for the chosen k; lanes written out because compilers leave four sums at once scalar.
 template <class T> void dots(const T* R rows, const J* R chosen, I count, const T* R vector, I n, T* R out) {
@@ -439,8 +493,7 @@ template <class T> void dots(const T* R rows, const J* R chosen, I count, const 
             for (int q = 0; q < 4; ++q) sum[q] += Lanes<T>::load(r[q] + j) * y;
         }
         for (int q = 0; q < 4; ++q) {
-            T total = 0;
-            for (I l = 0; l < lanes; ++l) total += sum[q][l];
+            T total = add_up<T>(sum[q]);
             for (I j = whole; j < n; ++j) total += r[q][j] * vector[j];
             out[chosen[e + q]] = total;
         }
@@ -448,7 +501,7 @@ template <class T> void dots(const T* R rows, const J* R chosen, I count, const 
     for (; e < count; ++e) {
         const T* R r = rows + chosen[e] * n;
         T total = 0;
-        EACH(j, n) total += r[j] * vector[j];
+        ROW(j, n) total += r[j] * vector[j];
         out[chosen[e]] = total;
     }
 }
@@ -463,7 +516,7 @@ template <class T> void product(const T* R delta, I samples, I n, const T* R row
             const T *a = delta + s * n + k, *b = a + n;
             const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], b0 = b[0], b1 = b[1], b2 = b[2], b3 = b[3];
             T *R o = out + s * width, *R q = o + width;
-            EACH(j, width) {
+            ROW(j, width) {
                 o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
                 q[j] += (b0 * v0[j] + b1 * v1[j]) + (b2 * v2[j] + b3 * v3[j]);
             }
@@ -472,40 +525,35 @@ template <class T> void product(const T* R delta, I samples, I n, const T* R row
             const T* a = delta + s * n + k;
             const T a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
             T* R o = out + s * width;
-            EACH(j, width) o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
+            ROW(j, width) o[j] += (a0 * v0[j] + a1 * v1[j]) + (a2 * v2[j] + a3 * v3[j]);
         }
     }
     for (; k < n; ++k) EACH(s, samples) {
         const T a0 = delta[s * n + k];
         T* R o = out + s * width;
-        EACH(j, width) o[j] += a0 * rows[k * width + j];
+        ROW(j, width) o[j] += a0 * rows[k * width + j];
     }
 }
 
 // The row d is added to each row that index[lo:hi] names; rows are ``stride`` apart.
+template <class L, int MANY, class T>
+I add_to_columns(const T* d, I n, const J* index, I lo, I hi, T* rows, I stride, I j) {
+    for (; j + MANY * L::count <= n; j += MANY * L::count) {
+        typename L::V a[MANY];
+        for (int q = 0; q < MANY; ++q) a[q] = L::load(d + j + q * L::count);
+        for (I e = lo; e < hi; ++e) {
+            T* r = rows + index[e] * stride + j;
+            for (int q = 0; q < MANY; ++q) L::store(r + q * L::count, L::load(r + q * L::count) + a[q]);
+        }
+    }
+    return j;
+}
 template <class T> void add_to_rows(const T* d, I n, const J* index, I lo, I hi, T* rows, I stride) {
-    typedef Lanes<T> L;
-    I j = 0;
-    for (; j + 4 * L::count <= n; j += 4 * L::count) {
-        typename L::V a[4];
-        for (int q = 0; q < 4; ++q) a[q] = L::load(d + j + q * L::count);
-        for (I e = lo; e < hi; ++e) {
-            T* r = rows + index[e] * stride + j;
-            for (int q = 0; q < 4; ++q) L::store(r + q * L::count, L::load(r + q * L::count) + a[q]);
-        }
-    }
-    for (; j + L::count <= n; j += L::count) {
-        const auto a = L::load(d + j);
-        for (I e = lo; e < hi; ++e) {
-            T* r = rows + index[e] * stride + j;
-            L::store(r, L::load(r) + a);
-        }
-    }
-    if (j < n)
-        for (I e = lo; e < hi; ++e) {
-            T* r = rows + index[e] * stride;
-            for (I k = j; k < n; ++k) r[k] += d[k];
-        }
+    I j = add_to_columns<Lanes<T>, 4>(d, n, index, lo, hi, rows, stride, 0);
+    j = add_to_columns<Lanes<T>, 1>(d, n, index, lo, hi, rows, stride, j);
+    j = add_to_columns<Lanes<T, 16>, 1>(d, n, index, lo, hi, rows, stride, j);
+    for (; j < n; ++j)
+        for (I e = lo; e < hi; ++e) rows[index[e] * stride + j] += d[j];
 }
 
 template <class T> I weight_gradient(const I* given) {
@@ -526,7 +574,7 @@ template <class T> I weight_gradient(const I* given) {
             for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
                 T* R o = grad_t(index.p[e]) + lo;
                 const T y = value.p[e];
-                EACH(j, width) o[j] += y * d[j];
+                ROW(j, width) o[j] += y * d[j];
             }
     }
     return 0;
@@ -561,16 +609,18 @@ template <class T> struct Retreat {
         chosen = g.array<J>(), steps = g.number(), flags = g.number();
         recurrent = !w_rec_t.empty(), many = false;
         if (recurrent) {
-            const I size = psi.a * psi.b * psi.c;
-            I active = 0;
-            EACH(k, size) active += psi.p[k] != 0;
-            many = active > 0.55 * size;
+            I active = 0, seen = 0;
+            EACH(s, psi.a) for (I t = 0; t < psi.b; t += 4, seen += psi.c) ROW(j, psi.c) active += psi(s, t)[j] != 0;
+            many = active > 0.55 * seen;
         }
     }
     void mark(I s, I t, T* R z) const {
         const I row = s * steps + t;
         std::fill(z, z + grad_v.b, T(0));
-        for (I e = spike_pointer.p[row]; e < spike_pointer.p[row + 1]; ++e) z[spike_index.p[e]] = 1;
+        for (I e = spike_pointer.p[row]; e < spike_pointer.p[row + 1]; ++e) {
+            ONE_BY_ONE;
+            z[spike_index.p[e]] = 1;
+        }
     }
     // out = V^T delta of one sample, where psi is not zero.
     void send_back(I s, I t, const T* d, T* out) const {
@@ -581,7 +631,7 @@ template <class T> struct Retreat {
     void add(Array<T> from, I s, I t, T* R out) const {
         if (from.empty()) return;
         const T* R x = from(s, t);
-        EACH(j, grad_v.b) out[j] += x[j];
+        ROW(j, grad_v.b) out[j] += x[j];
     }
 };
 
@@ -596,26 +646,26 @@ template <class T> void retreat_integrator(const Retreat<T>& g) {
             if (!g.grad_coefficients.empty()) {
                 const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
                 T* R sums = g.grad_coefficients(s);
-                EACH(j, n) {
+                ROW(j, n) {
                     sums[n + j] += gv[j] * p[j];
                     sums[2 * n + j] += gv[j] * x[j];
                 }
-                if (has_current) EACH(j, n) sums[j] += gi[j] * x[j];
+                if (has_current) ROW(j, n) sums[j] += gi[j] * x[j];
             }
             if (has_current)
-                EACH(j, n) {
+                ROW(j, n) {
                     d[j] = gi[j];
                     gi[j] = decay_syn[j] * gi[j] + gain[j] * gv[j];
                     gv[j] = decay_mem[j] * gv[j];
                 }
             else
-                EACH(j, n) {
+                ROW(j, n) {
                     d[j] = gain[j] * gv[j];
                     gv[j] = decay_mem[j] * gv[j];
                 }
             if (!g.psi.empty()) {  // what a readout over time sends back, and to which step
                 const T *R back = g.psi(s, 0), *R at = g.psi(s, 1);
-                EACH(j, n) gv[j] += (at[j] < 0) | (at[j] == T(t)) ? back[j] : T(0);
+                ROW(j, n) gv[j] += (at[j] < 0) | (at[j] == T(t)) ? back[j] : T(0);
             }
             g.add(g.grad_output, s, t, gv);
             g.add(g.grad_potentials, s, t, gv);
@@ -646,16 +696,23 @@ template <class T> I retreat(const I* given) {
                 T* R extra = kept + s * n;
                 if (to_zero) {
                     const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
-                    EACH(j, n) extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j]);
+                    ROW(j, n) extra[j] = gv[j] * (decay_mem[j] * p[j] + gain[j] * x[j]);
                 } else
-                    EACH(j, n) extra[j] = gv[j] * v_th[j];
+                    ROW(j, n) extra[j] = gv[j] * v_th[j];
             }
             if (to_zero)
-                for (I e = g.spike_pointer.p[row]; e < g.spike_pointer.p[row + 1]; ++e) gv[g.spike_index.p[e]] *= T(0);
-            if (has_current)
-                std::memcpy(d, g.grad_second(s), n * sizeof(T));
-            else
-                EACH(j, n) d[j] = gain[j] * gv[j];
+                for (I e = g.spike_pointer.p[row]; e < g.spike_pointer.p[row + 1]; ++e) {
+                    ONE_BY_ONE;
+                    gv[g.spike_index.p[e]] *= T(0);
+                }
+            if (has_current) {
+                T* R gi = g.grad_second(s);
+                ROW(j, n) {
+                    d[j] = gi[j];
+                    gi[j] = decay_syn[j] * gi[j] + gain[j] * gv[j];
+                }
+            } else
+                ROW(j, n) d[j] = gain[j] * gv[j];
             if (g.many && !delayed) std::memcpy(after, d, n * sizeof(T));
         }
         if (g.many) product(later, samples, n, g.w_rec.p, n, back);
@@ -665,39 +722,37 @@ template <class T> I retreat(const I* given) {
             if (g.recurrent && !g.many) g.send_back(s, t, delayed ? later + s * n : d, b);
             if (delayed && t == steps - 1) {
                 const T* R z = g.grad_z(s);
-                EACH(j, n) b[j] += z[j];
+                ROW(j, n) b[j] += z[j];
             }
             if (attached) {
                 const T* R extra = kept + s * n;
-                EACH(j, n) b[j] -= extra[j];
+                ROW(j, n) b[j] -= extra[j];
             }
             if (!g.grad_coefficients.empty()) {
                 const T *R x = g.currents(s, t), *R p = g.potentials(s, t);
                 T* R sums = g.grad_coefficients(s);
-                EACH(j, n) {
+                ROW(j, n) {
                     sums[n + j] += gv[j] * p[j];
                     sums[2 * n + j] += gv[j] * x[j];
                 }
-                if (has_current) EACH(j, n) sums[j] += d[j] * x[j];
+                if (has_current) ROW(j, n) sums[j] += d[j] * x[j];
                 T* R lowered = sums + 3 * n;
-                EACH(j, n) lowered[j] -= b[j] * h[j];
+                ROW(j, n) lowered[j] -= b[j] * h[j];
                 if (!g.grad_output.empty()) {
                     const T* R from = g.grad_output(s, t);
-                    EACH(j, n) lowered[j] -= from[j] * h[j];
+                    ROW(j, n) lowered[j] -= from[j] * h[j];
                 }
                 if (!to_zero)
-                    for (I e = g.spike_pointer.p[s * steps + t]; e < g.spike_pointer.p[s * steps + t + 1]; ++e)
+                    for (I e = g.spike_pointer.p[s * steps + t]; e < g.spike_pointer.p[s * steps + t + 1]; ++e) {
+                        ONE_BY_ONE;
                         lowered[g.spike_index.p[e]] -= gv[g.spike_index.p[e]];
-            }
-            if (has_current) {
-                T* R gi = g.grad_second(s);
-                EACH(j, n) gi[j] = decay_syn[j] * d[j] + gain[j] * gv[j];
+                    }
             }
             if (!g.grad_output.empty()) {
                 const T* R from = g.grad_output(s, t);
-                EACH(j, n) gv[j] = decay_mem[j] * gv[j] + (b[j] + from[j]) * h[j];
+                ROW(j, n) gv[j] = decay_mem[j] * gv[j] + (b[j] + from[j]) * h[j];
             } else
-                EACH(j, n) gv[j] = decay_mem[j] * gv[j] + b[j] * h[j];
+                ROW(j, n) gv[j] = decay_mem[j] * gv[j] + b[j] * h[j];
             g.add(g.grad_potentials, s, t, gv);
         }
     }
@@ -718,7 +773,7 @@ template <class T> I retreat_alif(const I* given) {
         EACH(s, samples) {
             T *R gv = g.grad_v(s), *R d = g.delta(s, t), *R b = back + s * n, *R after = later + s * n;
             g.mark(s, t, z);
-            EACH(j, n) {
+            ROW(j, n) {
                 b[j] = 0;
                 d[j] = gain[j] * (gv[j] * (T(1) - zero * z[j]));
                 after[j] = d[j];
@@ -733,7 +788,7 @@ template <class T> I retreat_alif(const I* given) {
             g.add(g.grad_output, s, t, b);
             T* R sums = wants ? g.grad_coefficients(s) : nullptr;
             if (wants)
-                EACH(j, n) {
+                ROW(j, n) {
                     const T gu = gv[j] * (T(1) - zero * z[j]), next_a = decay_adapt[j] * a[j] + rise[j] * z[j],
                             height = -gv[j] * z[j] * crossed, above = ga[j] + late * beta[j] * height;
                     sums[j] += gu * v[j];
@@ -743,7 +798,7 @@ template <class T> I retreat_alif(const I* given) {
                     sums[4 * n + j] += height * (a[j] + late * (next_a - a[j]));
                     sums[5 * n + j] -= subtract * gv[j] * z[j];
                 }
-            EACH(j, n) {
+            ROW(j, n) {
                 const T gu = gv[j] * (T(1) - zero * z[j]), felt = a[j] + late * (decay_adapt[j] * a[j] + rise[j] * z[j] - a[j]);
                 const T amount = zero * (decay_mem[j] * v[j] + gain[j] * cur[j]) + subtract * (v_th[j] + crossed * beta[j] * felt);
                 const T height = -gv[j] * z[j] * crossed, above = ga[j] + late * beta[j] * height;
@@ -755,7 +810,7 @@ template <class T> I retreat_alif(const I* given) {
                 ga[j] = decay_adapt[j] * above + (T(1) - late) * beta[j] * height + beta[j] * lifted;
             }
             if (wants)
-                EACH(j, n) {
+                ROW(j, n) {
                     sums[4 * n + j] += b[j] * a[j];
                     sums[5 * n + j] += b[j];
                     sums[6 * n + j] += b[j] * (v[j] - v_th[j] - beta[j] * a[j]) / unit[j];
@@ -778,7 +833,7 @@ template <class T> I retreat_adlif(const I* given) {
     for (I t = g.steps - 1; t >= 0; --t) {
         EACH(s, samples) {
             T *R gv = g.grad_v(s), *R d = g.delta(s, t), *R b = back + s * n, *R after = later + s * n;
-            EACH(j, n) {
+            ROW(j, n) {
                 b[j] = 0;
                 d[j] = gain[j] * gv[j];
                 after[j] = d[j];
@@ -793,7 +848,7 @@ template <class T> I retreat_adlif(const I* given) {
             g.add(g.grad_output, s, t, b);
             if (wants) {
                 T* R sums = g.grad_coefficients(s);
-                EACH(j, n) {
+                ROW(j, n) {
                     const T u = v[j] * (T(1) - zero * z[j]) - subtract * (z[j] * v_th[j]), y = u + unreset * (v[j] - u),
                             driven = by_v[j] * y + by_z[j] * z[j],
                             felt = w[j] + (T(1) - late) * (decay_adapt[j] * w[j] + drawn[j] * driven - w[j]),
@@ -808,7 +863,7 @@ template <class T> I retreat_adlif(const I* given) {
                     sums[5 * n + j] += above * drawn[j] * z[j];
                 }
             }
-            EACH(j, n) {
+            ROW(j, n) {
                 const T above = gw[j] - (T(1) - late) * d[j], pulled = above * drawn[j] * by_v[j],
                         gu = decay_mem[j] * gv[j] + (T(1) - unreset) * pulled, amount = zero * v[j] + subtract * v_th[j],
                         gz = b[j] + above * drawn[j] * by_z[j] - attached * gu * amount;
@@ -816,7 +871,7 @@ template <class T> I retreat_adlif(const I* given) {
                 b[j] = gz * h[j];
                 gv[j] = gu * (T(1) - zero * z[j]) + unreset * pulled + b[j];
             }
-            if (wants) EACH(j, n) g.grad_coefficients(s)[6 * n + j] -= b[j];
+            if (wants) ROW(j, n) g.grad_coefficients(s)[6 * n + j] -= b[j];
             g.add(g.grad_potentials, s, t, gv);
         }
     }
@@ -846,7 +901,7 @@ template <class T> I retreat_adlif(const I* given) {
     extern "C" int64_t h_##name##_float64(const int64_t* g) { return of_##name<double>(g); }
 
 #if PART == 1
-LOOP(events) LOOP(count_some) LOOP(silence) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+LOOP(events) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
 #else
 LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
 #endif

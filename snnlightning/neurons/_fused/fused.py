@@ -1,5 +1,6 @@
 """Fused: a neuron whose layer runs as one autograd node over compiled loops; what ``<neuron>__fused.py`` holds."""
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -51,5 +52,6 @@ class Fused:
         return layer.ways(_of(f"{backend}.code"), call)
 
 
+@functools.cache
 def _of(name: str) -> Any:
     return importlib.import_module(f"{__package__.rpartition('.')[0]}._{name}")

@@ -18,6 +18,8 @@ array has the axis K, of size 1 where the caller has none.
 """
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
@@ -95,9 +97,11 @@ class _Events:
     @classmethod
     def joined(cls, parts: Sequence["_Events"]) -> "_Events":
         """One list for all chunks."""
-        starts = np.cumsum([0, *(part.pointer[-1] for part in parts)])
-        pointers = [part.pointer[:-1] + start for part, start in zip(parts, starts, strict=False)]
-        pointer = np.concatenate([*pointers, starts[-1:]])
+        starts = list(itertools.accumulate((int(part.pointer[-1]) for part in parts), initial=0))
+        pointer, at = np.empty(sum(len(part.pointer) - 1 for part in parts) + 1, np.int64), 0
+        for part, start in zip(parts, starts, strict=False):
+            np.add(part.pointer, start, out=pointer[at : at + len(part.pointer)])
+            at += len(part.pointer) - 1
         value = parts[0].value
         if any(part.value.size for part in parts):
             ones = (part.value if part.value.size else np.ones_like(part.index, value.dtype) for part in parts)
@@ -215,7 +219,11 @@ def ways(code: Code, work: LayerCall) -> list[str]:
     weights = (w_in, work.w_rec, work.bias)
     if not math.prod(x.shape[:-1]):
         return ["plain"] * count
-    sums = [w.detach().reshape(count, -1).sum(1).tolist() for w in weights if w is not None]
+    sums = [
+        [float(w.detach().sum())] if count == 1 else w.detach().flatten(1).sum(1).tolist()
+        for w in weights
+        if w is not None
+    ]
     finite = [all(map(math.isfinite, own)) for own in zip(*sums, strict=True)] if sums else [True] * count
     if w_in is None:
         return ["drive" if own else "plain" for own in finite]
@@ -272,10 +280,24 @@ def _array(tensor: Tensor) -> Array:
 
 def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any]) -> Array:
     """One row of N for each."""
+    if not any(isinstance(value, Tensor) for value in values):
+        return _number_rows(tuple(values), features, dtype)
     found = np.empty((len(values), features), dtype)
     for row, value in zip(found, values, strict=True):
         row[:] = value.detach().numpy() if isinstance(value, Tensor) else value
     return found
+
+
+@functools.lru_cache(256)
+def _number_rows(values: tuple[float, ...], features: int, dtype: np.dtype[Any]) -> Array:
+    """Of numbers alone, which are the same in every step."""
+    return np.repeat(np.array(values, dtype)[:, None], features, axis=1)
+
+
+@functools.cache
+def _nothing(dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    """Empty arrays of one, two and three axes."""
+    return np.empty(0, dtype), np.empty((0, 0), dtype), np.empty((0, 0, 0), dtype)
 
 
 class _Numbers:
@@ -308,7 +330,7 @@ class _Numbers:
         self.chunks = [
             (k, lo, hi) for k, width in enumerate(self.widths) for lo, hi in _chunks(batch, steps * width)
         ]  # fmt: skip
-        self.none1, self.none2, self.none3 = (np.empty((0,) * k, self.real) for k in (1, 2, 3))
+        self.none1, self.none2, self.none3 = _nothing(self.real)
         self.no_pointer, self.no_index = np.empty(0, np.int64), np.empty(0, np.int32)
         self.no_events = _Events(self.no_pointer, self.no_index, self.none1)
         suffix = "" if not self.adaptive else f"_{call.recursion.loops}"
@@ -338,6 +360,14 @@ class _Numbers:
     def view(self, array: Array) -> Array:
         """[K, ...], whether there was a member axis or not."""
         return array.reshape(self.members, *array.shape[len(self.axis) :])
+
+    def turned(self, array: Array) -> Array:
+        """[K, N, M] from [K, M, N]."""
+        out = np.empty((len(array), array.shape[2], array.shape[1]), self.real)
+        turn = self.code.loop("turn", self.dtype)
+        for own, to in zip(array, out, strict=True):
+            turn(own, to)
+        return out
 
     def zeros(self, *shape: int) -> Array:
         """[K, ...]."""
@@ -396,8 +426,8 @@ class _Layer(torch.autograd.Function):
         states = [last[name] for name in call.neuron.state_names]
         if call.keep:
             ctx.call, ctx.numbers, ctx.arrived, ctx.sent, ctx.stored = call, numbers, arrived, sent, stored
-            ctx.reads, ctx.packed = reads, packed
-            ctx.finite = np.all([_finite(cast(Array, numbers.all(s))) for s in states], axis=0)
+            ctx.reads, ctx.packed, ctx.weights = reads, packed, {**weights, "drive": None}  # saved below
+            ctx.finite = _finite([cast(Array, numbers.all(s)) for s in states])
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
         seen = () if potentials is None else (potentials,)
@@ -464,6 +494,8 @@ class _Slopes:
             [formula(call.code, spike, numbers.dtype) for spike in call.spikes] if call.neuron.spiking else []
         )
         self.parameters = [np.array(f[1], numbers.real) if f is not None else numbers.none1 for f in self.formulas]
+        rows = [] if numbers.adaptive else [numbers.own(k, own[3])[0] for k, own in enumerate(numbers.coefficients)]
+        self.thresholds = [own[0] if (own == own[0]).all() else None for own in rows]
 
     @property
     def known(self) -> bool:
@@ -475,9 +507,10 @@ class _Slopes:
         zero = self.numbers.real.type(0.0)
         if self.numbers.adaptive:
             return kept[3], zero
+        shared = self.thresholds[k]
+        if shared is not None:
+            return kept[0], shared
         (rows,) = self.numbers.own(k, self.numbers.coefficients[k][3])
-        if (rows == rows[0]).all():
-            return kept[0], rows[0]
         return np.subtract(kept[0], rows, out=out), zero
 
     def write(self, k: int, kept: "_Kept", psi: Array) -> None:
@@ -558,8 +591,8 @@ def _weights(
     return {
         "drive": numbers.all(drive),
         "bias": numbers.all(bias),
-        "w_in_t": None if w_in is None else numbers.all(w_in.mT),
-        "w_rec_t": None if w_rec is None else numbers.all(w_rec.mT),
+        "w_in_t": None if w_in is None else numbers.turned(cast(Array, numbers.all(w_in))),
+        "w_rec_t": None if w_rec is None else numbers.turned(cast(Array, numbers.all(w_rec))),
         "first": first,
     }
 
@@ -670,7 +703,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     """All gradients, or None when no member's were finite on the way; ``ctx.finite`` says whose were."""
     call, numbers = ctx.call, ctx.numbers
     neuron, recursion, chunks = call.neuron, call.recursion, numbers.chunks
-    drive, w_in, bias, w_rec, *rest = ctx.saved_tensors
+    drive, w_in, _, w_rec, *rest = ctx.saved_tensors
     _, wants_x, wants_drive, wants_w_in, wants_bias, wants_w_rec, *wants_rest = ctx.needs_input_grad
     state = _named_state(call, rest)
     wants_coefficients = any(wants_rest[: len(recursion.learnable)])
@@ -693,10 +726,10 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     wanted = _stored(numbers, call, wants_coefficients)
     needs_potentials, needs_currents = wanted[0], wanted[2]
     through_w_rec = w_rec is not None and neuron.spiking and not getattr(neuron, "detach_recurrent", False)
-    weights = _weights(numbers, w_in, bias, w_rec, state, drive) if needs_potentials and stored is None else {}
+    weights = {**ctx.weights, "drive": numbers.all(drive)}
     w_back = w_back_t = None
     if w_rec is not None and through_w_rec:
-        w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"] if weights else numbers.all(w_rec.mT)
+        w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"]
     room = np.zeros if min(numbers.widths) < features else np.empty  # what pads a member has no gradient
     whole = room((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
@@ -788,7 +821,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
         _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, grad_w_rec, threads)
 
-    ctx.finite = ctx.finite & _finite(grad_v) & _finite(grad_second)
+    ctx.finite = ctx.finite & _finite((grad_v, grad_second))
     if not ctx.finite.any():
         return None
     firsts = {"v": numbers.given_back(grad_v)}
@@ -813,9 +846,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None,
         grad_x,
         None if whole is None or not wants_drive else numbers.given_back(whole),
-        None if grad_w_in is None else numbers.given_back(grad_w_in).mT,
+        None if grad_w_in is None else numbers.given_back(numbers.turned(grad_w_in)),
         None if grad_bias is None else numbers.given_back(numbers.over_samples(grad_bias)),
-        None if grad_w_rec is None else numbers.given_back(grad_w_rec).mT,
+        None if grad_w_rec is None else numbers.given_back(numbers.turned(grad_w_rec)),
         *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
@@ -853,9 +886,12 @@ def _sent_on(code: Code, delta: Tensor, w_in: Tensor) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _finite(array: Array) -> Array:
-    """Whether each member's part of [K, ...] is."""
-    return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
+def _finite(arrays: Sequence[Array]) -> Array:
+    """Whether each member's part of all of them, [K, ...], is."""
+    if len(arrays[0]) == 1:
+        return np.array([all(np.isfinite(array).all() for array in arrays)])
+    parts = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays]
+    return np.asarray(np.all(parts, axis=0))
 
 
 def _where(

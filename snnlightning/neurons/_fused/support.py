@@ -1,6 +1,8 @@
 """What the compiled loops can do, and the reason when they cannot."""
 
-from typing import Any
+import functools
+from collections.abc import Hashable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -34,14 +36,15 @@ def reason_against(
     if w_in.dtype not in _DTYPES[backend]:
         known_types = [str(dtype).removeprefix("torch.") for dtype in _DTYPES[backend]]
         return f"the weights are {w_in.dtype}; the kernels take {', '.join(known_types[:-1])} and {known_types[-1]}"
-    if neuron.spiking and not _is_plain_step(spike):
+    if neuron.spiking and not _is_plain_step(type(spike)):
         return f"the spike function {spike!r} is not a surrogate's step (a smooth twin is not 0 and 1, for example)"
     return None
 
 
-def _is_plain_step(spike: Any) -> bool:
-    """Whether calling it is the step of ``AbstractSurrogate``, not replaced by a subclass."""
-    owner = next((cls for cls in type(spike).__mro__ if "__call__" in vars(cls)), None)
+@functools.lru_cache(256)
+def _is_plain_step(kind: Hashable) -> bool:
+    """Whether calling one is the step of ``AbstractSurrogate``, not replaced by a subclass."""
+    owner = next((cls for cls in cast(type, kind).__mro__ if "__call__" in vars(cls)), None)
     return owner is not None and (owner.__module__, owner.__name__) == (
         "snnlightning.surrogates.abstract",
         "AbstractSurrogate",

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import require
 
-__all__ = ["above", "add_rows", "add_to_rows", "dots", "in_vectors", "intrinsic", "nonzero", "rowwise"]
+__all__ = ["above", "add_to_rows", "dots", "in_vectors", "intrinsic", "nonzero", "rowwise", "sum_rows"]
 
 Array = Any
 
@@ -251,19 +251,24 @@ def _widths(row: _Row) -> tuple[int, ...]:
     return _ROW_BYTES // row.size, 16, 4, 1
 
 
-def _add_rows(words: _Words, rows: _Row, index: _Row, lo: Any, hi: Any, out: _Row) -> None:
+def _sum_rows(words: _Words, rows: _Row, index: _Row, lo: Any, hi: Any, out: _Row) -> None:
+    from llvmlite import ir
+
     b = words.builder
     for width, start, stop in words.blocks(out.length, _widths(out)):
+        kind = words.vector(out.element, width)
+        zero = ir.Constant(kind, [0.0] * width if width > 1 else 0.0)
         with words.upto(start, stop, width) as (j, _):
-            total = words.variable(out.load(j, width))
+            total = words.variable(zero)
             with words.upto(lo, hi) as (e, _):
                 b.store(b.fadd(b.load(total), rows.row(index.load(e)).load(j, width)), total)
             out.store(j, b.load(total))
 
 
-@in_vectors(_add_rows)
-def add_rows(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
-    """out += the rows that ``index[lo:hi]`` names, in that order; a row is as long as ``out``."""
+@in_vectors(_sum_rows)
+def sum_rows(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
+    """out = the sum of the rows that ``index[lo:hi]`` names, in that order; a row is as long as ``out``."""
+    out[:] = 0
     for e in range(lo, hi):
         out += rows[index[e]]
 
