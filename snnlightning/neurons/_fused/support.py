@@ -36,7 +36,7 @@ def reason_against(
     if w_in.dtype not in _DTYPES[backend]:
         known_types = [str(dtype).removeprefix("torch.") for dtype in _DTYPES[backend]]
         return f"the weights are {w_in.dtype}; the kernels take {', '.join(known_types[:-1])} and {known_types[-1]}"
-    if neuron.spiking and not _is_plain_step(type(spike)):
+    if neuron.spiking and not _is_plain_step(cast(Hashable, type(spike))):
         return f"the spike function {spike!r} is not a surrogate's step (a smooth twin is not 0 and 1, for example)"
     return None
 
