@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 
 from ..errors import ConfigurationError
 from ..events import Events, dense
@@ -23,10 +24,14 @@ _STRANGE = 1000
 
 
 class Recorder(Protocol):
-    """Runs something once, and gives its result and what makes the same tensors anew from what the inputs hold then."""
+    """Runs something, and gives its result and what makes the same tensors anew from what the inputs hold then."""
 
     def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
         """The result, whose tensors stay where they are, and a function that fills them again."""
+        ...
+
+    def warm(self, work: Callable[[], object]) -> None:
+        """Run it once where it will be recorded: what is compiled or put on the device once is done then."""
         ...
 
 
@@ -133,18 +138,28 @@ def _again(network: nn.Module, shapes: int) -> Captured:
 
 
 class _Graphs:
-    """Records as CUDA graphs, all in one pool of memory."""
+    """Records as CUDA graphs, on one stream and in one pool of memory."""
 
     def __init__(self, x: Tensor) -> None:
         self.device = x.device
+        self.stream = torch.cuda.Stream(x.device)
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
         # Other threads (of a data loader that pins memory, of other libraries) go on as they like.
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+        with (
+            torch.cuda.device(self.device),
+            torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"),
+        ):
             result = work()
         return result, graph.replay
+
+    def warm(self, work: Callable[[], object]) -> None:
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.stream):
+            work()
+        torch.cuda.current_stream(self.device).wait_stream(self.stream)
 
 
 class _Pass:
@@ -156,22 +171,32 @@ class _Pass:
         self.attributes = attributes  # kept alive, so that no other object takes their ids
         self.x = x.detach().clone().requires_grad_(x.requires_grad)
         self.turn = 0
+        named = dict(network.named_parameters())
+        # The same memory, but leaves of their own: what autograd keeps for the network's belongs to the caller's stream.
+        leaves = {name: p.detach().requires_grad_(p.requires_grad) for name, p in named.items()}
         enabled, dtype = _autocast(x)
 
         def forward() -> Any:
             with torch.autocast(x.device.type, dtype=dtype, enabled=enabled, cache_enabled=False):
-                return network(self.x, **options)
+                return functional_call(network, leaves, (self.x,), options)
 
+        def there_and_back() -> None:
+            outputs = [t for t in _tensors(forward()) if t.requires_grad and t.grad_fn is not None]
+            if outputs and self.inputs:
+                with torch.autocast(x.device.type, enabled=False):
+                    torch.autograd.grad(outputs, self.inputs, [torch.zeros_like(t) for t in outputs], allow_unused=True)
+
+        learns = torch.is_grad_enabled()
+        self.inputs = [t for t in (self.x, *leaves.values()) if t.requires_grad] if learns else []
+        self.parameters = [p for p in named.values() if p.requires_grad] if learns else []
+        recorder.warm(there_and_back)
         self.tree, self.forward = recorder(forward)
-        given = {id(tensor) for tensor in (*network.parameters(), *network.buffers())}
-        found = {
-            id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in given and tensor is not self.x
-        }
-        self.outputs = tuple(found.values())
+        given = (self.x, *leaves.values())
+        known = {id(tensor) for tensor in (*given, *network.buffers())}
+        self.outputs = tuple({id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in known}.values())
         self.plain = [tensor.detach() for tensor in self.outputs]
-        places = {id(tensor): at for at, tensor in enumerate((self.x, *self.outputs))}
-        self.rebuild = _rebuilding(self.tree, places)
-        self.inputs = [t for t in (self.x, *network.parameters()) if t.requires_grad] if torch.is_grad_enabled() else []
+        self.owned = tuple(named.values())
+        self.rebuild = _rebuilding(self.tree, {id(tensor): at for at, tensor in enumerate((*given, *self.outputs))})
         self.differentiable = [t.requires_grad for t in self.outputs]
         self.backwards: dict[tuple[bool, ...], _Backward] = {}
         everything = tuple(self.differentiable)
@@ -184,8 +209,8 @@ class _Pass:
                     self.backwards[which] = _Backward(self, which, recorder)
 
     def __call__(self, x: Tensor) -> Any:
-        made = _Replay.apply(self, x, *self.inputs[self.x.requires_grad :]) if self.inputs else _copies(self, x)
-        return self.tree if self.rebuild is None else self.rebuild((x, *made))
+        made = _Replay.apply(self, x, *self.parameters) if self.inputs else _copies(self, x)
+        return self.tree if self.rebuild is None else self.rebuild((x, *self.owned, *made))
 
 
 class _Backward:
@@ -207,7 +232,9 @@ class _Backward:
             if own is not None:
                 own.zero_() if grad is None else own.copy_(grad)
         self.play()
-        return self.found
+        made = [None if t is None else torch.empty_like(t) for t in self.found]
+        torch._foreach_copy_([t for t in made if t is not None], [t for t in self.found if t is not None])
+        return tuple(made)
 
 
 def _copies(one: _Pass, x: Tensor) -> tuple[Tensor, ...]:

@@ -41,6 +41,9 @@ class Again:
 
         return result, play
 
+    def warm(self, work: Any) -> None:
+        work()
+
 
 def network(seed: int = 0) -> SpikingNetwork:
     torch.manual_seed(seed)
@@ -218,10 +221,11 @@ def test_members_are_recorded_together():
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_says_why(caplog):
-    def refuses(work: Any) -> Any:
-        raise RuntimeError("operation not permitted when stream is capturing")
+    class Refuses(Again):
+        def __call__(self, work: Any) -> Any:
+            raise RuntimeError("operation not permitted when stream is capturing")
 
-    fast = Captured(network(), recorder=refuses)
+    fast = Captured(network(), recorder=Refuses())
     x = inputs(1)[0]
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
