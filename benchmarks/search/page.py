@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.search.comparing import Floats, curves, mann_whitney, ratio
-from benchmarks.search.tasks import ARMS, TASKS
+from benchmarks.search.tasks import ARMS, PRUNED, TASKS
 
 __all__ = ["page"]
 
@@ -18,6 +18,10 @@ ABOUT = {
     "TPE": "`policy: {name: plain}`: one full training per point of Optuna's TPE",
     "inherit": "`policy: {name: inherit}`: short trainings, children of the front, some trained on, sweeps",
     "TPE + sweep": "`policy: {name: plain, sweep: true}`",
+    PRUNED: (
+        "Optuna's TPE with OptunaHub's MultiMetricPruner around the median pruner, in Optuna's own loop, one at a time; "
+        "networks that were pruned count with their best epoch"
+    ),
     "scratch": "`policy: {name: scratch}`: successive halving with a front per rung, 16 at once, sweeps",
     "NSGA-II": "`plain` with Optuna's NSGA-II, population 16",
     "GP": "`plain` with Optuna's Gaussian process",

@@ -12,7 +12,7 @@ from snnlightning.pareto import attainment
 __all__ = ["picture"]
 
 Runs = dict[str, list[dict[str, Any]]]
-COLOURS = dict(zip(ARMS, ("#555555", "#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e"), strict=True))
+COLOURS = dict(zip(ARMS, ("#555555", "#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b"), strict=True))
 WIDTH, HEIGHT, LEFT, TOP, GAP = 400, 280, 60, 40, 90
 """Of a panel, and the room around panels; in pixels."""
 

@@ -24,7 +24,8 @@ from typing import Any
 import optuna
 import torch
 
-from benchmarks.search.tasks import ARMS, TASKS, study
+from benchmarks.search.pruned import from_registry, pruned_search
+from benchmarks.search.tasks import ARMS, PRUNED, TASKS, study
 from snnlightning.events import dense
 from snnlightning.pareto import hypervolume
 from snnlightning.study import Study, StudyConfig
@@ -39,7 +40,7 @@ from snnlightning.study.worker import be_quiet
 RESULTS = Path(__file__).parent / "results.jsonl"
 
 
-def search(task: str, arm: str, seed: int, budget: int, epochs: int) -> dict[str, Any]:
+def search(task: str, arm: str, seed: int, budget: int, epochs: int, registry: Path | None = None) -> dict[str, Any]:
     """One search and what it knew after every training."""
     torch.set_num_threads(1)
     be_quiet()
@@ -48,11 +49,15 @@ def search(task: str, arm: str, seed: int, budget: int, epochs: int) -> dict[str
     began, cpu = time.perf_counter(), time.process_time()
     config = StudyConfig.parse(study(task, arm, seed, budget, epochs))
     with tempfile.TemporaryDirectory() as folder:
-        one = Study(config, Path(folder) / "study")
-        one.run(workers=0)
+        directory = Path(folder) / "study"
+        if arm == PRUNED:
+            rows = pruned_search(config, directory, from_registry(registry))
+        else:
+            one = Study(config, directory)
+            one.run(workers=0)
+            rows = one.rows()
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-        rows = one.rows()
-        look = OnTest(one.directory)
+        look = OnTest(directory)
         curve, spent, front = [], 0.0, []
         for k, row in enumerate(rows):  # by number: as they were begun
             spent += row.charged
@@ -151,6 +156,9 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=16, help="of a full training")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no search after so many")
+    parser.add_argument(
+        "--registry", type=Path, help="folder with the code of OptunaHub's registry; it is fetched from GitHub without"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     done = set()
@@ -171,7 +179,7 @@ def main() -> int:
         waiting: set[concurrent.futures.Future[dict[str, Any]]] = set()
         while wanted or waiting:
             while wanted and len(waiting) < options.processes and time.monotonic() < until:
-                waiting.add(pool.submit(search, *wanted.pop(0)))
+                waiting.add(pool.submit(search, *wanted.pop(0), options.registry))
             if not waiting:
                 break
             ended, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)

@@ -3,7 +3,10 @@
 import copy
 from typing import Any
 
-__all__ = ["ARMS", "TASKS", "study"]
+__all__ = ["ARMS", "PRUNED", "TASKS", "study"]
+
+PRUNED = "TPE + pruner"
+"""The one that is no study of the package; see ``pruned.py``."""
 
 MODEL = {
     "class_path": "SpikingClassifier",
@@ -51,6 +54,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "TPE": {"policy": {"name": "plain"}, "sampler": {"name": "tpe", "startup_trials": 10}},
     "inherit": {"policy": {"name": "inherit"}, "sampler": {"name": "tpe", "startup_trials": 10}},
     "TPE + sweep": {"policy": {"name": "plain", "sweep": True}, "sampler": {"name": "tpe", "startup_trials": 10}},
+    PRUNED: {"policy": {"name": "plain"}, "sampler": {"name": "tpe", "startup_trials": 10}},
     "scratch": {"policy": {"name": "scratch"}, "sampler": {"name": "tpe", "startup_trials": 10}, "in_flight": 16},
     "NSGA-II": {"policy": {"name": "plain"}, "sampler": {"name": "nsgaii", "startup_trials": 16}},
     "GP": {"policy": {"name": "plain"}, "sampler": {"name": "gp", "startup_trials": 10}},

@@ -210,6 +210,14 @@ class StudyConfig:
         return [objective.cost(values[name]) for name, objective in self.objectives.items()]
 
     @property
+    def ranking(self) -> list[tuple[str, float]]:
+        """How epochs of one training are compared: by the first objective, ties by the next ones; pairs (metric, sign)."""
+        return [
+            (f"val_{objective.metric}", -1.0 if objective.direction == "maximize" else 1.0)
+            for objective in self.objectives.values()
+        ]
+
+    @property
     def devices(self) -> int:
         """How many devices a trial trains on."""
         return int(self.base["trainer"].get("devices", 1))

@@ -123,7 +123,7 @@ class Runner:
         if earlier is not None:
             self._came[job.order] = {"type": "finished", **earlier}
         else:
-            pool.submit({**job.as_dict(), "ranking": self.ranking(), "profiles": list(self.config.profiles)})
+            pool.submit({**job.as_dict(), "ranking": self.config.ranking, "profiles": list(self.config.profiles)})
 
     def _earlier_result(self, job: Job) -> dict[str, Any] | None:
         """What this very job reached before the study was killed, when it had finished and was waiting for its turn."""
@@ -139,13 +139,6 @@ class Runner:
             return {**result, "metrics": metrics}
         except (StudyError, KeyError, TypeError, ValueError, AttributeError):
             return None  # missing or torn: it is trained again
-
-    def ranking(self) -> list[tuple[str, float]]:
-        """How epochs of one training are compared: by the first objective, ties by the next ones."""
-        return [
-            (f"val_{objective.metric}", -1.0 if objective.direction == "maximize" else 1.0)
-            for objective in self.config.objectives.values()
-        ]
 
     def _settle(self, entry: Entry, message: Mapping[str, Any]) -> None:
         """Put a job's outcome into the archive, and tell everybody."""

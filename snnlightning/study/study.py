@@ -284,7 +284,7 @@ class Study:
 
         points = self._finalists(runner.rows)
 
-        archive, ranking = runner.archive, runner.ranking()
+        archive, ranking = runner.archive, self.config.ranking
         self.notes += replay(points, self.config, self.directory, archive, ranking, pool, interrupts, progress, told)
 
     def _finalists(self, rows: Sequence[TrialRow]) -> list[FrontPoint]:

@@ -217,6 +217,23 @@ def test_a_child_without_edits_brings_the_most_accurate_network_to_a_full_traini
         assert 1 + entry.job.until_epoch == 2, "its parent had one epoch, a full training has two"
 
 
+@pytest.mark.parametrize(("shares", "budget"), [({"fresh": 0.0, "onward": 1.0}, 9), ({"fresh": 1.0}, 7)])
+def test_what_does_not_fit_into_the_budget_any_more_gives_way_to_a_child(
+    shares: dict[str, float], budget: int, tmp_path: Path
+) -> None:
+    """Three fresh networks of one epoch, or three of two; then nothing but a child of one epoch fits into the last one."""
+    short = 1 if "onward" in shares else 2
+    policy = {"name": "inherit", "short_epochs": short, "child_epochs": 1, "start": 0.3, "sweep": False, **shares}
+    changes = {"policy": policy, "trainer": {"max_epochs": 6, "accelerator": "cpu"}, "in_flight": 1}
+    study = Study(config(**{**INHERIT, **changes, "budget_epochs": budget}), tmp_path / "study")
+    study.run(workers=0)
+    rows = study.rows()
+    assert sum(row.charged for row in rows) == budget
+    assert rows[-1].kind == "inherited"
+    assert rows[-1].epochs == 1
+    assert read_yaml(study.directory / f"trials/{rows[-1].number}/config.yaml")["trainer"]["max_epochs"] == 1
+
+
 POINTS = [(0.30, 10.0), (0.90, 1000.0), *((0.60 + 0.001 * k, 100.0 + k) for k in range(20))]
 
 

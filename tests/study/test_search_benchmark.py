@@ -1,13 +1,19 @@
 """The comparison of searches says what the results say: levels, ratios, tests and verdicts."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from benchmarks.search.comparing import curves, mann_whitney, ratio
 from benchmarks.search.page import page
 from benchmarks.search.picture import picture
+from benchmarks.search.pruned import pruned_search
+
+from .conftest import config
 
 
 def run(arm: str, seed: int, curve: list[tuple[float, float]]) -> dict[str, Any]:
@@ -69,6 +75,36 @@ def test_the_verdict_follows_from_the_results(late: float, says: str) -> None:
 
 def test_a_seed_that_reaches_no_level_is_said() -> None:
     assert "none (0 of 4)" in page({"digits": searches()})
+
+
+def test_a_pruned_training_is_charged_what_it_had_and_told_as_optuna_does(tmp_path: Path) -> None:
+    """The pruner of this test stops every second trial after its first epoch."""
+    told: dict[int, list[dict[str, float]]] = {}
+
+    class Trial:
+        def __init__(self, trial: Any) -> None:
+            self.number = trial.number
+            self.report = lambda values, step: told.setdefault(self.number, []).append(values)
+
+        def should_prune(self) -> bool:
+            return self.number % 2 == 1
+
+    studies: list[optuna.Study] = []
+
+    def pruner(base: optuna.pruners.BasePruner, *, metric_directions: dict[str, Any], joint: bool) -> Any:
+        assert joint
+        assert [direction.name for direction in metric_directions.values()] == ["MAXIMIZE", "MINIMIZE"]
+        return base
+
+    original = optuna.create_study
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optuna, "create_study", lambda **given: studies.append(original(**given)) or studies[-1])
+        module = SimpleNamespace(MultiMetricPruner=pruner, MultiMetricPrunerTrial=Trial)
+        rows = pruned_search(config(budget_epochs=7), tmp_path, module)
+    assert [row.charged for row in rows] == [2.0, 1.0, 2.0, 1.0, 1.0], "the last one is cut to what is left"
+    assert [trial.state.name for trial in studies[0].trials] == ["COMPLETE", "PRUNED"] * 2 + ["COMPLETE"]
+    assert all(row.values in told[row.number] for row in rows), "its best epoch is one that was reported"
+    assert all((tmp_path / f"trials/{row.number}/best.ckpt").exists() for row in rows)
 
 
 def test_the_picture_has_every_search() -> None:

@@ -46,6 +46,8 @@ class Inherit(AbstractPolicy):
     The sampler is told of fresh networks only: the values of a child are not those of its parameters. It hears by how much
     they are beyond the reference point as it hears of bounds; else it follows those that cost nothing and can nothing.
 
+    What does not fit into the rest of the budget gives way to an edited child, the shortest training there is.
+
     A network whose first objective is not better than the reference is not swept: nothing that a sweep takes away would
     make it so.
 
@@ -99,8 +101,11 @@ class Inherit(AbstractPolicy):
         elif source.random() < self.onward and (point := self._short_of_epochs(desk, _unswept(rows, objectives))):
             entry = self._onward(desk, point)
         else:
-            entry = self._child(desk, _along(_that_count(parents, objectives), objectives, source), source)
-        return entry if committed + entry.job.until_epoch <= budget else None
+            entry = self._child(desk, _drawn_parent(parents, objectives, source), source)
+        left = budget - committed
+        if parents and entry.job.until_epoch > left >= self._childs_epochs(desk):
+            entry = self._child(desk, _drawn_parent(parents, objectives, source), source)
+        return entry if entry.job.until_epoch <= left else None
 
     def parents(self, rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> set[int]:
         return {point.row.number for point in (*front_points(rows, objectives), *_unswept(rows, objectives))}
@@ -205,6 +210,13 @@ def _beyond(values: Mapping[str, float], objectives: Mapping[str, AbstractObject
         for name, objective in objectives.items()
         if objective.reference is not None
     }
+
+
+def _drawn_parent(
+    points: list[FrontPoint], objectives: Mapping[str, AbstractObjective], source: random.Random
+) -> FrontPoint:
+    """One of those that count, drawn evenly along the front."""
+    return _along(_that_count(points, objectives), objectives, source)
 
 
 def _along(
