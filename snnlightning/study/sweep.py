@@ -11,7 +11,8 @@ import copy
 import dataclasses
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,9 @@ def sweep_network(
 ) -> tuple[list[Candidate], float]:
     """Look at a trained network again; its weights are as before when this is done.
 
-    A later stop whose answers are no better than those of an earlier one costs at least as much, so it is not counted.
+    Answers are cheap and counts are not, so counted is only what may stay: a later stop costs at least as much as an earlier
+    one of the same level; when its answers are no better, or when something that was counted already answers as well and costs
+    no more than the earlier stop, it is beaten. The levels that leave the fewest weights come first: they cost the least.
 
     Args:
         model: with the weights of its best epoch.
@@ -144,21 +147,27 @@ def sweep_network(
     chunks = list(_chunks(batches))
     dt_ms = getattr(trainer.datamodule, "dt_ms", None)  # type: ignore[attr-defined]
     by_loss = any(metric == "val_loss" for metric, _ in ranking)
-    found: list[Candidate] = []
+    looked_at: list[tuple[Candidate, bool]] = []
+    known = [_costs(own, ranking)]
+
+    def beaten(answers: Mapping[str, float], earlier: Mapping[str, float]) -> bool:
+        """Whether a stop with these answers is beaten, whatever it costs more than an earlier one of its level."""
+        least = [_least(metric, sign, answers, earlier) for metric, sign in ranking]
+        return any(all(map(operator.le, costs, least)) and costs != least for costs in known)
+
     try:
         with torch.no_grad():
-            for level in sweep.prune:
+            for level in sorted(set(sweep.prune), reverse=True):
                 model.load_state_dict(weights)
                 prune(model, level)
-                found += _stopped(model, chunks, sweep, level, energy, dt_ms, stops, by_loss)
+                for candidate, is_new in _stopped(model, chunks, sweep, level, energy, dt_ms, stops, by_loss, beaten):
+                    looked_at.append((candidate, is_new))
+                    known.append(_costs(candidate.metrics, ranking))
     finally:
         model.load_state_dict(weights)
-    rows = [own, *(candidate.metrics for candidate in found)]
-    kept = non_dominated([[sign * row.get(metric, math.nan) for metric, sign in ranking] for row in rows])[1:]
-    steps = max((candidate.stop_step for candidate in found), default=0)
-    is_new = [candidate.prune > 0.0 or candidate.stop_step < steps for candidate in found]
+    stay = [c for (c, is_new), keep in zip(looked_at, non_dominated(known)[1:], strict=True) if keep and is_new]
     charged = len(sweep.prune) * len(batches) / max(1, trainer.num_training_batches) / 3.0
-    return [c for c, keep, new in zip(found, kept, is_new, strict=True) if keep and new], charged
+    return sorted(stay, key=lambda c: (sweep.prune.index(c.prune), c.stop_step)), charged
 
 
 def can_stop(component: Mapping[str, Any]) -> bool:
@@ -226,8 +235,10 @@ def _stopped(
     dt_ms: float | None,
     stops: bool,
     by_loss: bool,
-) -> Iterator[Candidate]:
-    """Every stop of one level of pruning that answers better than all earlier ones."""
+    beaten: Callable[[Mapping[str, float], Mapping[str, float]], bool],
+) -> Iterator[tuple[Candidate, bool]]:
+    """Every stop of one level of pruning that answers better than all earlier ones and that nothing is known to beat; and
+    whether it is another network than the one that was trained."""
     whole: NetworkOutput | None = None
     network: Any = model.network
     right: dict[int, int] = {}
@@ -241,17 +252,35 @@ def _stopped(
             right[step] = right.get(step, 0) + int((logits.argmax(dim=-1) == y).sum())
             lost[step] = lost.get(step, 0.0) + float(model.loss(logits, y)) * len(y)
     most_right, least_lost = -1, math.inf
+    earlier: dict[str, float] = {}
     for step in sorted(right):
         better = right[step] > most_right or (by_loss and lost[step] < least_lost)
         most_right, least_lost = max(most_right, right[step]), min(least_lost, lost[step])
         if not better:
             continue
+        answers = {"val_accuracy": right[step] / samples, "val_loss": lost[step] / samples}
+        is_new = level > 0.0 or step < max(right)
+        if is_new and beaten(answers, earlier):
+            continue
         outputs = (_until(whole if len(chunks) == 1 and whole is not None else model(x), step) for x, _ in chunks)
         metrics = model.count("val", outputs)
-        metrics |= {"val_accuracy": right[step] / samples, "val_loss": lost[step] / samples}
+        metrics |= answers
         if energy is not None:
             metrics |= energy.price(model, "val", dt_ms)
-        yield Candidate(step, level, metrics)
+        earlier = metrics
+        yield Candidate(step, level, metrics), is_new
+
+
+def _costs(metrics: Mapping[str, float], ranking: Ranking) -> list[float]:
+    """What is ranked, lower is better."""
+    return [sign * metrics.get(metric, math.nan) for metric, sign in ranking]
+
+
+def _least(metric: str, sign: float, answers: Mapping[str, float], earlier: Mapping[str, float]) -> float:
+    """The least cost that a stop may have in a metric: what it answers is known, all else is that of an earlier stop or more."""
+    if metric in answers:
+        return sign * answers[metric]
+    return earlier.get(metric, -math.inf) if sign > 0.0 else -math.inf
 
 
 def _causal(network: Any) -> bool:

@@ -1,5 +1,6 @@
 """The sweep after a training: its networks are real ones, its counts are those of a validation, and it is paid for."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from snnlightning.errors import ConfigurationError, StudyError
+from snnlightning.pareto import non_dominated
 from snnlightning.study import Study
 from snnlightning.study.bundle import export_bundle, verify_bundle
 from snnlightning.study.files import read_json, read_yaml
@@ -20,6 +22,7 @@ from .conftest import config, front
 
 SWEPT: dict[str, Any] = {
     "policy": {"name": "plain", "sweep": {"prune": [0.0, 0.5], "first_step": 2}},
+    "seed": 0,
     "trials": 2,
     "trainer": {"max_epochs": 3, "accelerator": "cpu"},
     "objectives": [{"name": "accuracy", "reference": 0.2}, {"name": "energy_pj@davies2018_loihi", "reference": 1e7}],
@@ -48,6 +51,29 @@ def test_every_swept_value_is_that_of_a_validation_of_the_network_it_speaks_of(s
         assert energy is not None
         assert logged["val_accuracy"] == pytest.approx(point.values["accuracy"], abs=1e-7)
         assert energy.nominal * 1e6 == pytest.approx(point.values["energy_pj@davies2018_loihi"], rel=1e-12)
+
+
+def test_a_sweep_finds_all_that_measuring_every_stop_and_level_finds(swept: Study, tmp_path: Path) -> None:
+    """Most of them are never counted, because something is known to beat them."""
+    for row in swept.rows():
+        home = swept.directory / "trials" / str(row.number)
+        trial = read_yaml(home / "config.yaml")
+        found: dict[tuple[int, float], list[float]] = {}
+        for stop, level in itertools.product(range(2, 7), (0.0, 0.5)):
+            model, data = load_network(home / "best.ckpt", trial), load_data(trial, home)
+            prune(model, level)
+            model.stop_step = stop
+            quiet_trainer(accelerator="cpu").validate(model, datamodule=data, verbose=False)
+            energy = model.estimate("val", "davies2018_loihi", dt_ms=1.0).priced_uj
+            assert energy is not None
+            accuracy = round(float(model.trainer.callback_metrics["val_accuracy"]), 6)
+            found[stop, level] = [-accuracy, energy.nominal]
+        kept = {
+            key
+            for key, keep in zip(found, non_dominated([*found.values()]), strict=True)
+            if keep and key != (6, 0.0) and -found[key][0] > 0.2
+        }
+        assert {(point.stop_step, point.prune) for point in row.swept} == kept
 
 
 def test_no_point_of_a_sweep_beats_another_or_is_the_network_itself(swept: Study) -> None:
