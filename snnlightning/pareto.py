@@ -111,7 +111,7 @@ def attainment(fronts: Sequence[Sequence[Sequence[float]]], share: float) -> lis
 def hypervolume(values: Sequence[Sequence[float]] | NDArray[np.float64], reference: Sequence[float]) -> float:
     """Volume that the points dominate up to the reference point; every column is minimised, higher is better.
 
-    Exact, by slicing along the last objective. Points that are not better than the reference in every column add nothing;
+    Exact: a staircase of two objectives, slices of it along every further one. Points that are not better than the reference in every column add nothing;
     rows that are not finite are left out.
 
     Args:
@@ -151,6 +151,10 @@ def _volume(points: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
         return 0.0
     if len(corner) == 1:
         return float(corner[0] - points[:, 0].min())
+    if len(corner) == 2:
+        x, y = points[np.argsort(points[:, 0], kind="stable")].T
+        widths = np.append(x[1:], corner[0]) - x
+        return float(widths @ (corner[1] - np.minimum.accumulate(y)))
     points = points[np.argsort(points[:, -1], kind="stable")]
     edges = np.append(points[1:, -1], corner[-1])
     volume = 0.0

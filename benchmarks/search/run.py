@@ -25,7 +25,7 @@ import optuna
 import torch
 
 from benchmarks.search.pruned import from_registry, pruned_search
-from benchmarks.search.tasks import ARMS, PRUNED, TASKS, study
+from benchmarks.search.tasks import ARMS, CODE, PRUNED, TASKS, study
 from snnlightning.events import dense
 from snnlightning.pareto import hypervolume
 from snnlightning.study import Study, StudyConfig
@@ -86,6 +86,7 @@ def search(task: str, arm: str, seed: int, budget: int, epochs: int, registry: P
             if all(cost < limit for cost, limit in zip(config.costs(point.values), _corners(task)[0], strict=True))
         ],
         "versions": versions(),
+        "code": CODE,
     }
 
 

@@ -3,7 +3,10 @@
 import copy
 from typing import Any
 
-__all__ = ["ARMS", "PRUNED", "TASKS", "study"]
+__all__ = ["ARMS", "CODE", "PRUNED", "SWEEPING", "TASKS", "study"]
+
+CODE = 2
+"""Of a line of results; raised when searches come out differently. 2: a sweep keeps a network that answers as well earlier."""
 
 PRUNED = "TPE + pruner"
 """The one that is no study of the package; see ``pruned.py``."""
@@ -60,6 +63,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "GP": {"policy": {"name": "plain"}, "sampler": {"name": "gp", "startup_trials": 10}},
 }
 """What is compared: the search's settings, everything else is the same. The first one is the baseline."""
+SWEEPING = ("inherit", "TPE + sweep", "scratch")
+"""Those with sweeps, which Optuna does not do alone."""
 
 
 def study(task: str, arm: str, seed: int, budget_epochs: int, max_epochs: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnlightning.errors import ShapeError
-from snnlightning.pareto import hypervolume, non_dominated
+from snnlightning.pareto import attainment, dominance_ranks, hypervolume, non_dominated
 
 NAN = math.nan
 COORDINATE = st.integers(0, 6).map(float)
@@ -136,3 +136,25 @@ def test_the_values_that_came_are_left_alone():
     non_dominated(table)
     hypervolume(table, [3.0, 3.0])
     assert np.array_equal(table, kept, equal_nan=True)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_moocore_says_the_same(objectives):
+    """Library of the inventors of these algorithms, in C; not used by the package, which is fast enough for its fronts."""
+    moocore = pytest.importorskip("moocore", reason="moocore is not installed")
+    random = np.random.default_rng(objectives)
+    for rows in (random.random((40, objectives)), random.integers(0, 6, (40, objectives)).astype(np.float64)):
+        reference = [0.9 * rows.max()] * objectives
+        assert hypervolume(rows, reference) == pytest.approx(moocore.hypervolume(rows, ref=reference), rel=1e-12)
+        assert np.array_equal(non_dominated(rows), moocore.is_nondominated(rows, keep_weakly=True))
+        assert np.array_equal(dominance_ranks(rows), moocore.pareto_rank(rows))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 1.0])
+def test_moocore_draws_the_same_attainment_surfaces(share):
+    moocore = pytest.importorskip("moocore", reason="moocore is not installed")
+    random = np.random.default_rng(1)
+    fronts = [random.integers(0, 12, (8, 2)).astype(np.float64) for _ in range(5)]
+    sets = np.repeat(np.arange(1, 6), 8)
+    surface = moocore.eaf(np.vstack(fronts), sets=sets, percentiles=[100.0 * share])
+    assert attainment(fronts, share) == sorted((x, y) for x, y, _ in surface.tolist())

@@ -12,6 +12,7 @@ from benchmarks.search.comparing import curves, mann_whitney, ratio
 from benchmarks.search.page import page
 from benchmarks.search.picture import picture
 from benchmarks.search.pruned import pruned_search
+from benchmarks.search.tasks import CODE
 
 from .conftest import config
 
@@ -71,6 +72,28 @@ def test_the_verdict_follows_from_the_results(late: float, says: str) -> None:
     assert "- all: inherit over TPE, p = 0.029; tight corner: inherit over TPE, p = 0.029" in text
     assert "Not run yet: yin_yang" in text
     assert "Not run on this task: TPE + sweep (" in text
+
+
+def test_the_further_targets_are_judged_by_the_interval_and_cpu_time_by_its_share() -> None:
+    """inherit is at 1.1 after 20 of 80 epochs: 4 times fewer; it takes half the CPU time of TPE, so 8 times less."""
+    runs = searches()
+    runs["TPE + pruner"] = [{**one, "arm": "TPE + pruner"} for one in runs["TPE"]]
+    for one in runs["inherit"]:
+        one["cpu_seconds"] = 0.5
+    text = page({"digits": runs})
+    assert "- inherit: 2 times fewer epochs than TPE + pruner: **holds** (4.0 [4.0, 4.0])" in text
+    assert "6 times fewer epochs than TPE: **does not hold** (4.0 [4.0, 4.0])" in text
+    assert "8.0 times less CPU time: **does not hold**" in text
+    assert "p < 0.05 from 20 epochs on, 1/4.0" in text
+    assert "| TPE | 1 | not reached [0.0, 0.0] |" in text
+    assert "made before a correction of the sweep" in text
+
+
+def test_lines_of_todays_code_need_no_reservation() -> None:
+    runs = searches()
+    for one in [*runs["TPE"], *runs["inherit"]]:
+        one["code"] = CODE
+    assert "correction" not in page({"digits": runs})
 
 
 def test_a_seed_that_reaches_no_level_is_said() -> None:
