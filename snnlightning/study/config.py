@@ -6,7 +6,7 @@ trials: 40                # the budget: so many full trainings (of max_epochs), 
 budget_epochs: null       # or the budget in epochs; trainings, failures and sweeps are charged to it
 retries: 2              # how often a job whose worker died is run again (from its last checkpoint); may be changed later
 in_flight: 4            # trials that may be open at once; with the seed it fixes the search, the workers do not
-members: 1              # trials that a worker trains together (on the CPU), with the numbers each has alone; at most in_flight
+members: 1              # trials that a worker trains together, with the numbers each has alone; at most in_flight
 chance_margin: 0.1      # a trial whose accuracy is not above chance by this much is infeasible
 policy: {name: inherit}   # what is tried and for how long; a file of snnlightning.study.policies with its arguments.
                           # Left out: inherit where the model is a SpikingModule, else plain
@@ -221,6 +221,11 @@ class StudyConfig:
     def devices(self) -> int:
         """How many devices a trial trains on."""
         return int(self.base["trainer"].get("devices", 1))
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs a trial may use; 0 when it is to train on something else."""
+        return self.devices if self.base["trainer"].get("accelerator", "auto") in ("auto", "gpu", "cuda") else 0
 
     @property
     def max_epochs(self) -> int:

@@ -19,6 +19,7 @@ import torch
 from ..training import SpikingModule
 from ..training.population import Population, Training, why_alone
 from ..training.randomness import restore_random
+from .jobs import JobLostError, StopAsked
 from .worker import Task, execute
 
 __all__ = ["Group"]
@@ -36,10 +37,18 @@ class Group:
         slots: how many at most, >= 1. A single one has no company, and its Trainer does all of it.
         directory: of the study.
         send: called with each message; see :func:`~snnlightning.study.worker.execute`.
+        left: called with a job that ended because its worker shall stop, or has lost it, and with what was raised; None: it is raised
+            here, for all jobs.
     """
 
-    def __init__(self, slots: int, directory: Path, send: Send) -> None:
-        self.slots, self.directory, self._send = slots, directory, send
+    def __init__(
+        self,
+        slots: int,
+        directory: Path,
+        send: Send,
+        left: Callable[[Task, BaseException], None] | None = None,
+    ) -> None:
+        self.slots, self.directory, self._send, self._left = slots, directory, send, left
         self._population = Population()
         self._seats: dict[Training, _Seat] = {}
         self._ending: collections.deque[Training] = collections.deque()
@@ -55,13 +64,18 @@ class Group:
         """How many more jobs may come."""
         return self.slots - len(self._seats)
 
-    def add(self, task: Task) -> None:
-        """Begin a job, as far as its first step; or do it, when it cannot be one of the group."""
+    def add(self, task: Task, send: Send | None = None) -> None:
+        """Begin a job, as far as its first step; or do it, when it cannot be one of the group.
+
+        Args:
+            task: the job.
+            send: called with its messages, in the place of the group's.
+        """
         if self.slots == 1:
-            execute(task, self.directory, self._send)
+            execute(task, self.directory, send or self._send)
             return
-        seat = self._beginning = _Seat(task, self.directory, self._send)
-        seat.hand_over()
+        seat = self._beginning = _Seat(task, self.directory, send or self._send)
+        self._hand_over(seat)
         self._beginning = None
         if seat.training is not None:
             self._population.trainings.append(seat.training)
@@ -73,8 +87,16 @@ class Group:
             self._ending.extend(self._population.epoch())
             return
         training = self._ending.popleft()
-        self._seats[training].hand_over()  # it keeps its seat until it is done: who closes the group must find it
+        self._hand_over(self._seats[training])  # it keeps its seat until it is done: who closes the group must find it
         del self._seats[training]
+
+    def _hand_over(self, seat: "_Seat") -> None:
+        try:
+            seat.hand_over()
+        except (JobLostError, StopAsked) as error:
+            if self._left is None:
+                raise
+            self._left(seat.task, error)
 
     def close(self) -> None:
         """Leave all jobs where they are."""
@@ -94,7 +116,7 @@ class _Seat(L.Callback):
     """A job in a thread of its own, which runs only when it is handed over to; the last callback of its Trainer."""
 
     def __init__(self, task: Task, directory: Path, send: Send) -> None:
-        self._task, self._directory = task, directory
+        self.task, self._directory = task, directory
         self._tell = send
         self.training: Training | None = None
         self._error: BaseException | None = None
@@ -121,7 +143,7 @@ class _Seat(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         reason = why_alone(trainer, pl_module) or self._why_late(trainer)
         if reason is not None:
-            number = self._task["number"]
+            number = self.task["number"]
             self._send({"type": "note", "text": f"trial {number} trains alone: {reason}"})
             return
         assert isinstance(pl_module, SpikingModule)
@@ -154,7 +176,7 @@ class _Seat(L.Callback):
         self._mine.acquire()
         torch.set_num_threads(self._threads)
         try:
-            execute(self._task, self._directory, self._send, last=[self])
+            execute(self.task, self._directory, self._send, last=[self])
         except _Left:
             pass  # nobody waits for what it would have said
         except BaseException as error:  # raised again where the job was handed over

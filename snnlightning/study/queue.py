@@ -174,14 +174,29 @@ class JobQueue:
         """Whether more jobs may come."""
         return bool(self.storage.get_study_user_attrs(self._study).get("open", False))
 
-    def claim(self, worker: str) -> "Claim | None":
-        """The first job that nobody has; None when all are taken."""
+    def claim(self, worker: str, *, fresh: bool = False) -> "Claim | None":
+        """The first job that nobody has; None when all are taken.
+
+        Args:
+            worker: who asks.
+            fresh: leave jobs that a worker was lost at to others.
+        """
         waiting = self.storage.get_all_trials(self._study, deepcopy=False, states=(TrialState.WAITING,))
         for trial in waiting:
-            if self._take(trial._trial_id):
+            attempt = int(trial.user_attrs[_ATTEMPT])
+            if not (fresh and attempt > 0) and self._take(trial._trial_id):
                 self.storage.set_trial_user_attr(trial._trial_id, _WORKER, worker)
-                return Claim(self.storage, trial._trial_id, json.loads(trial.user_attrs[_TASK]))
+                return Claim(self.storage, trial._trial_id, json.loads(trial.user_attrs[_TASK]), attempt)
         return None
+
+    def share(self, worker: str) -> int:
+        """How many of the jobs that wait or run would be this worker's, if all that work had equally many; rounded up."""
+        found = self.storage.get_all_trials(
+            self._study, deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)
+        )
+        names = {trial.user_attrs.get(_WORKER) for trial in found if trial.state == TrialState.RUNNING}
+        workers = len((names | {worker}) - {None})
+        return -(-len(found) // workers)
 
     def _take(self, identity: int) -> bool:
         """WAITING to RUNNING, for one of those who try.
@@ -209,10 +224,11 @@ class Claim:
 
     Attributes:
         task: what to do; see :data:`snnlightning.study.worker.Task`.
+        attempt: how many workers were lost at it.
     """
 
-    def __init__(self, storage: PatientStorage, identity: int, task: dict[str, Any]) -> None:
-        self._storage, self._identity, self.task = storage, identity, task
+    def __init__(self, storage: PatientStorage, identity: int, task: dict[str, Any], attempt: int = 0) -> None:
+        self._storage, self._identity, self.task, self.attempt = storage, identity, task, attempt
         self._beats = 0
         self._said: collections.deque[dict[str, Any]] = collections.deque(maxlen=_KEPT)
         self._spoken = 0

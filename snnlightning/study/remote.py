@@ -59,6 +59,7 @@ class RemotePool(AbstractPool):
         engine: entered once jobs are up, left at the end: what starts workers elsewhere.
         told: is told in a sentence what happens to workers.
         devices: of a trial; workers here share the GPUs of this machine out among them.
+        members: jobs that each worker does together, >= 1. One that was lost in company is put up again at least once, and done alone.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class RemotePool(AbstractPool):
         engine: contextlib.AbstractContextManager[object] | None = None,
         told: Callable[[str], None] = lambda sentence: None,
         devices: int = 1,
+        members: int = 1,
     ) -> None:
         self.devices, self._gpus = devices, gpus_here()
+        self.members = members
         self.queue, self.directory, self.about = queue, directory, about
         self.local, self.url, self.retries, self.lease_s, self.told = local, url, retries, lease_s, told
         self.engine = contextlib.nullcontext() if engine is None else engine
@@ -88,7 +91,8 @@ class RemotePool(AbstractPool):
         self._known: dict[str, Ticket] | None = None
 
     def __enter__(self) -> Self:
-        self.queue.open({**self.about, "directory": str(self.directory.absolute()), "lease_s": self.lease_s})
+        own = {"directory": str(self.directory.absolute()), "lease_s": self.lease_s, "members": self.members}
+        self.queue.open({**self.about, **own})
         self._log = (self.directory / "workers.log").open("ab")
         try:
             self.engine.__enter__()
@@ -177,8 +181,10 @@ class RemotePool(AbstractPool):
             self._ready.append(ticket.outcome)
             return
         where = f"worker {ticket.worker or '(unknown)'} was lost at trial {watched.task['number']}: {how}"
-        if ticket.attempt >= self.retries:
-            tries = "" if self.retries == 0 else f" (attempt {ticket.attempt + 1} of {self.retries + 1})"
+        # Nobody knows which of several jobs it was: each gets a chance to show that it was another one.
+        retries = self.retries if self.members == 1 else max(1, self.retries)
+        if ticket.attempt >= retries:
+            tries = "" if retries == 0 else f" (attempt {ticket.attempt + 1} of {retries + 1})"
             self._ready.append({"type": "failed", "order": watched.task["order"], "reason": f"{where}{tries}"})
             return
         self.told(f"{where}; another one goes on from its last checkpoint")

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StudyError
+from .crew import Crew
 from .files import read_json, read_yaml
 from .jobs import JobLostError, StopAsked
 from .queue import Claim, JobQueue
+from .seats import own_gpus
 from .storage import open_storage
 from .worker import be_quiet, execute
 
@@ -66,25 +68,49 @@ def serve(
     about = queue.about()
     directory = Path(about.get("directory", "")) if directory is None else directory
     _check(directory, about)
-    name, done, parent = worker_name(), 0, int(os.environ.get(PARENT, "0"))
-    lease_s = float(about.get("lease_s", LEASE_S))
-    told(f"worker {name} is ready for {queue.name.removesuffix('/jobs')}")
-    pause, idle_since = _POLL_S[0], time.monotonic()
-    with _stopping() as stop:
-        while not stop.is_set() and (not parent or os.getppid() == parent):
+    name = worker_name()
+    lease_s, members = float(about.get("lease_s", LEASE_S)), int(about.get("members", 1))
+    with own_gpus(int(about.get("gpus", 0))) as gpus, _stopping() as stop:
+        told(f"worker {name} is ready for {queue.name.removesuffix('/jobs')}{f', on GPU {gpus}' if gpus else ''}")
+        if members > 1:
+            with Crew(queue, directory, name, members, lease_s, stop, told) as crew:
+                for found in _turns(queue, stop, idle_s, lambda: crew.take() or crew.busy):
+                    if found:
+                        crew.step()
+                while crew.busy:  # each is given back at its next epoch
+                    crew.step()
+            return crew.done
+        done = 0
+
+        def take() -> bool:
+            nonlocal done
             claim = queue.claim(name)
-            if claim is None:
-                if not queue.is_open or time.monotonic() - idle_since > idle_s:
-                    break
-                stop.wait(pause)
-                pause = min(1.5 * pause, _POLL_S[1])
-                continue
-            told(f"trial {claim.task['number']} begins")
-            if _work(claim, directory, lease_s, stop, told):
-                done += 1
-                told(f"trial {claim.task['number']} is done")
-            pause, idle_since = _POLL_S[0], time.monotonic()
+            if claim is not None:
+                told(f"trial {claim.task['number']} begins")
+                if _work(claim, directory, lease_s, stop, told):
+                    done += 1
+                    told(f"trial {claim.task['number']} is done")
+            return claim is not None
+
+        for _ in _turns(queue, stop, idle_s, take):
+            pass
     return done
+
+
+def _turns(queue: JobQueue, stop: threading.Event, idle_s: float, take: Callable[[], bool]) -> Iterator[bool]:
+    """What ``take`` says, whether there was something to do, until there will be nothing more; with pauses where there was not."""
+    parent = int(os.environ.get(PARENT, "0"))
+    pause, idle_since = _POLL_S[0], time.monotonic()
+    while not stop.is_set() and (not parent or os.getppid() == parent):
+        found = take()
+        yield found
+        if found:
+            pause, idle_since = _POLL_S[0], time.monotonic()
+            continue
+        if not queue.is_open or time.monotonic() - idle_since > idle_s:
+            return
+        stop.wait(pause)
+        pause = min(1.5 * pause, _POLL_S[1])
 
 
 def _work(claim: Claim, directory: Path, lease_s: float, stop: threading.Event, told: Callable[[str], None]) -> bool:

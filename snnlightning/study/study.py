@@ -220,13 +220,14 @@ class Study:
         return RemotePool(
             JobQueue(storage, self.config.name, create=True),
             self.directory,
-            {"identity": identity},
+            {"identity": identity, "gpus": self.config.gpus},
             local=workers,
             url=self.storage_url,
             retries=self.config.retries,
             engine=engine,
             told=told,
             devices=self.config.devices,
+            members=self.config.members,
             **({} if lease_s is None else {"lease_s": lease_s}),
         )
 
