@@ -5,8 +5,8 @@ is summed over those; a denser one is read a piece at a time, so that the passes
 way was taken changes no number. A tensor that serves as the output of one layer and the input of the next is read once.
 """
 
-from collections.abc import Callable
-from functools import cached_property
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,8 @@ from ..errors import ShapeError
 from ..events import Events, dense, known, listed
 from ..neurons._numba import compiling
 from ..typing import Connection, Delay, LayerRecord
-from . import _listed__numba
-from ._reached import Words, passed_by_ones, reached_by_events
+from . import _listed__numba, _same__numba, _steps__numba
+from ._reached import Together, passed_by_ones, reached_by_events
 
 __all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
 
@@ -31,6 +31,8 @@ _ONE = 0x3F800000
 """The bits of 1.0 in float32."""
 _PIECE = 2**18
 """Elements that are read at a time: 1 MB of float32."""
+_FEW_ROWS = 0.25
+"""Below this share of rows, they are taken out and listed by themselves."""
 _SELDOM, _MOSTLY_ZERO = 0.03, 0.5
 """Below these shares of elements that are not zero, a list is cheaper than four passes, and than a matrix product."""
 
@@ -44,44 +46,53 @@ class Tally:
 
     Args:
         activity: [B, T, *N].
-        events: its list, where there is one; called when the sums are asked for and ``at_hand`` is None.
-        at_hand: its list, where it costs nothing.
-        binary: whether it holds 0 and 1 only.
+        lists: where its list is, or is made.
+        sent: who carries it.
     """
 
-    def __init__(
-        self,
-        activity: Tensor | Events,
-        events: Callable[[], Events | None],
-        at_hand: Events | None,
-        binary: bool,
-    ) -> None:
-        self._activity, self._events, self._at_hand, self._binary = activity, events, at_hand, binary
+    def __init__(self, activity: Tensor | Events, lists: "Tallies", sent: Connection | LayerRecord) -> None:
+        self._activity, self._lists, self._sent = activity, lists, sent
+        self._through: dict[int, Synapses] = {}
+        self._passed: dict[int, tuple[int, ...]] = {}
         self._sums: Tensor | None = None
         self._look: _Look | None = None
+
+    def expect(self, synapses: "Synapses") -> None:
+        """Say that ``passed`` will be asked for, so that several sets of synapses are looked at in one go."""
+        self._through[id(synapses)] = synapses
+
+    def passed(self, synapses: "Synapses") -> tuple[int, ...]:
+        """Events, whole and analog elements, each times the fan-out of its neuron, in all."""
+        if synapses.full:
+            return tuple(total * synapses.there.shape[0] for total in self.totals)
+        if id(synapses) not in self._passed:
+            self._through[id(synapses)] = synapses
+            for key, found in zip(self._through, self._times([*self._through.values()]), strict=True):
+                self._passed[key] = found
+            self._through = {}
+        return self._passed[id(synapses)]
 
     @property
     def sums(self) -> Tensor:
         """Events, whole and analog elements of each presynaptic neuron, int64 [3, *N]."""
-        if self._sums is None:
-            events = self._events() if self._at_hand is None else self._at_hand
-            if events is None:
-                self._sums, any_at = _tally(dense(self._activity), self._binary)
-            else:
-                self._sums, any_at = _tally_of_events(events, self._activity.shape)
-            self._look = self._look or _Look(tuple(self._sums.flatten(1).sum(dim=1).tolist()), any_at)
-        return self._sums
+        if self._sums is None and self._lists.at_hand(self._sent) is None:
+            self._sums = self._columns_of_ones()
+        return self._read().sums if self._sums is None else self._sums
 
-    @property
-    def ones(self) -> Tensor | None:
-        """The neurons that sent, an entry for each time, where a list is at hand and every event of it is a one."""
-        return None if self._at_hand is None or self._at_hand.value is not None else self._at_hand.index
+    def _columns_of_ones(self) -> Tensor | None:
+        sums = _columns_of_ones(self._activity, self._sent.binary)
+        if sums is None:
+            return None
+        return torch.stack([sums, sums, torch.zeros_like(sums)]).view(3, *self._activity.shape[2:])
 
     @property
     def totals(self) -> tuple[int, ...]:
         """Events, whole and analog elements of all neurons."""
-        if self.ones is not None:
-            return len(self.ones), len(self.ones), 0
+        if self._look is None:
+            if (ones := self._ones) is not None:
+                return len(ones), len(ones), 0
+            if self._sums is not None:
+                return tuple(self._sums.flatten(1).sum(dim=1).tolist())
         return self._looked().totals
 
     @property
@@ -89,17 +100,39 @@ class Tally:
         """Whether anything was sent in a step, bool [B, T]."""
         return self._looked().any_at
 
+    @property
+    def _ones(self) -> Tensor | None:
+        """The neurons that sent, an entry for each time, where a list is at hand and every event of it is a one."""
+        events = self._lists.at_hand(self._sent)
+        return None if events is None or events.value is not None else events.index
+
+    def _times(self, synapses: "list[Synapses]") -> list[tuple[int, ...]]:
+        if (ones := self._ones) is not None:
+            return [(times, times, 0) for times in passed_by_ones(ones, [own.leaving for own in synapses])]
+        sums = self.sums.view(3, -1)
+        return [tuple((sums * own.leaving).sum(dim=1).tolist()) for own in synapses]
+
     def _looked(self) -> "_Look":
         if self._look is None:
-            if self._at_hand is None:
-                self._look = _look_at_ones(self._activity, self._binary)
-            elif self._at_hand.value is None:
-                pointer = self._at_hand.pointer
-                self._look = _Look(self.totals, (pointer[1:] > pointer[:-1]).view(self._activity.shape[:2]))
-        if self._look is None:
-            _ = self.sums
-        assert self._look is not None
-        return self._look
+            events = self._lists.at_hand(self._sent)
+            if events is None:
+                self._look = _look_at_ones(self._activity, self._sent.binary)
+            elif events.value is None:
+                pointer, count = events.pointer, len(events.index)
+                any_at = (pointer[1:] > pointer[:-1]).view(self._activity.shape[:2])
+                self._look = _Look((count, count, 0), any_at)
+        return self._read().look if self._look is None else self._look
+
+    def _read(self) -> "_Read":
+        events = self._lists.at_hand(self._sent)
+        events = self._lists.if_seldom(self._sent) if events is None else events
+        if events is None:
+            sums, any_at = _tally(dense(self._activity), self._sent.binary)
+        else:
+            sums, any_at = _tally_of_events(events, self._activity.shape)
+        self._sums = sums
+        self._look = _Look(tuple(sums.flatten(1).sum(dim=1).tolist()), any_at)
+        return _Read(self._sums, self._look)
 
 
 class _Look(NamedTuple):
@@ -107,6 +140,13 @@ class _Look(NamedTuple):
 
     totals: tuple[int, ...]
     any_at: Tensor
+
+
+class _Read(NamedTuple):
+    """All of a :class:`Tally`."""
+
+    sums: Tensor
+    look: _Look
 
 
 class Tallies:
@@ -119,36 +159,45 @@ class Tallies:
 
     def of(self, sent: Connection | LayerRecord) -> Tally:
         """The tally of what a connection carries, or of what a layer sends: [B, T, *N]."""
-        activity = sent.activity if isinstance(sent, Connection) else sent.output
+        activity = _activity(sent)
         counted = self._tallies.get(id(activity))
         if counted is None:
-            tally = Tally(activity, lambda: self._if_seldom(sent), self._at_hand(activity, sent.events), sent.binary)
-            counted = self._tallies[id(activity)] = (activity, tally)
+            counted = self._tallies[id(activity)] = (activity, Tally(activity, self, sent))
         return counted[1]
 
     def events(self, sent: Connection | LayerRecord) -> Events | None:
         """The same as a list, its axes *N flattened; None where one would not pay."""
-        activity = sent.activity if isinstance(sent, Connection) else sent.output
-        events = self._at_hand(activity, sent.events)
+        activity = _activity(sent)
+        events = self.at_hand(sent)
         if events is None and isinstance(activity, Tensor):
-            listed = self._lists.get(id(activity))
-            if listed is None:
-                listed = self._lists[id(activity)] = (activity, _events(activity))
-            events = listed[1]
+            found = self._lists.get(id(activity))
+            if found is None:
+                found = self._lists[id(activity)] = (activity, _events(activity))
+            events = found[1]
         return events
 
-    def _if_seldom(self, sent: Connection | LayerRecord) -> Events | None:
-        activity = sent.activity if isinstance(sent, Connection) else sent.output
-        return self.events(sent) if isinstance(activity, Events) or _seldom(activity) else None
-
-    def _at_hand(self, activity: Tensor | Events, given: Events | None) -> Events | None:
+    def at_hand(self, sent: Connection | LayerRecord) -> Events | None:
         """The list that came along, or that somebody made before."""
+        activity = _activity(sent)
         if isinstance(activity, Events):
             return activity
-        if given is not None and given.stands_for(activity):
-            self._lists[id(activity)] = (activity, given)
-        listed = self._lists.get(id(activity))
-        return known(activity) if listed is None else listed[1]
+        found = self._lists.get(id(activity))
+        if found is None:
+            given = sent.events
+            given = given if given is not None and given.stands_for(activity) else known(activity)
+            if given is None:
+                return None
+            found = self._lists[id(activity)] = (activity, given)
+        return found[1]
+
+    def if_seldom(self, sent: Connection | LayerRecord) -> Events | None:
+        """A list, where it is the faster way to a tally."""
+        activity = _activity(sent)
+        return self.events(sent) if isinstance(activity, Events) or _seldom(activity) else None
+
+
+def _activity(sent: Connection | LayerRecord) -> Tensor | Events:
+    return sent.activity if isinstance(sent, Connection) else sent.output
 
 
 class Synapses:
@@ -164,12 +213,14 @@ class Synapses:
     def __init__(self, connection: Connection) -> None:
         self.there = connection.weight.detach().bool()
         self.fan_out = _fan_out(connection, self.there)
+        self.leaving = self.fan_out.flatten().contiguous()
         self.uses = int(self.fan_out.sum())
         self.stored = self.uses if connection.convolution is None else int(self.there.sum())
         self.plain = connection.convolution is None and connection.delay is None
         self.whole = self.stored == self.there.numel()
         self.full = self.plain and self.whole
         self._made_of = self._shape_of(connection)
+        self._bytes = self.there.view(torch.uint8).flatten()
 
     def still(self, connection: Connection) -> bool:
         """Whether this is what would be made of ``connection`` too, so that nobody has to.
@@ -178,29 +229,17 @@ class Synapses:
         """
         if self._made_of != self._shape_of(connection):
             return False
-        there = connection.weight.detach().bool()
+        weight = connection.weight.detach()
+        if (same := _same__numba.same(weight, self._bytes)) is not None:
+            return same
+        there = weight.bool()
         if there.device.type == "cpu":
             return bool((there.numpy() == self.there.numpy()).all())  # several times sooner than torch.equal of bool
         return torch.equal(there, self.there)
 
-    def passed(self, tally: Tally) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Events, whole and analog elements of all neurons, first as they are, then times the fan-out."""
-        if self.full:
-            return tally.totals, tuple(total * self.there.shape[0] for total in tally.totals)
-        if tally.ones is not None:
-            times = passed_by_ones(tally.ones, self.fan_out.flatten())
-            return tally.totals, (times, times, 0)
-        passed = (tally.sums.flatten(1) * self.fan_out.flatten()).sum(dim=1)
-        return tally.totals, tuple(passed.tolist())
-
     def numbers(self) -> tuple[int, int, int]:
         """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights."""
         return self.uses, self.stored, self.there.numel()
-
-    @cached_property
-    def words(self) -> Words:
-        """``there`` [N, N_pre] as bits."""
-        return Words(self.there)
 
     @staticmethod
     def _shape_of(connection: Connection) -> tuple[Any, ...]:
@@ -240,43 +279,191 @@ def _fan_out(connection: Connection, there: Tensor) -> Tensor:
     return full.round().to(torch.int64)
 
 
+class _Waiting(NamedTuple):
+    """A layer, the ``at``-th one, whose updates depend on which of its weights are zero."""
+
+    at: int
+    record: LayerRecord
+    partly: list[tuple[Connection, Synapses]]
+    fully: list[Connection]
+    bias: Tensor | None
+
+
 def active_updates(
-    connections: tuple[Connection, ...],
-    synapses: list[Synapses],
-    bias: Tensor | None,
-    output: Tensor,
+    records: Sequence[LayerRecord],
+    synapses: Sequence[Sequence[Synapses]],
     tallies: Tallies,
-) -> int:
-    """Updates of a layer's neurons that have input, through a weight that is not zero, or a bias."""
-    batch, steps = output.shape[:2]
-    neurons = output.shape[2:]
-    everywhere: Tensor | None = None
+    together: "dict[tuple[Any, ...], Together]",
+) -> list[int]:
+    """Updates of each layer's neurons that have input, through a weight that is not zero, or a bias.
+
+    Args:
+        records: the layers.
+        synapses: those of the connections of each.
+        tallies: of this batch.
+        together: what was found out about these synapses before; more may be written into it.
+    """
+    found = [0] * len(records)
+    waiting: list[_Waiting] = []
+    for at, (record, own) in enumerate(zip(records, synapses, strict=True)):
+        if record.neurons:
+            layer = _waiting(at, record, own, tallies)
+            if layer.partly:
+                waiting.append(layer)
+            else:
+                found[at] = _all_or_none(layer, _steps_with_input(layer, tallies))
+    for group in _groups(waiting):
+        counts = _by_lists(group, tallies, together)
+        if counts is None:
+            counts = [_by_products(layer, synapses[layer.at], tallies) for layer in group]
+        for layer, count in zip(group, counts, strict=True):
+            found[layer.at] = count
+    return found
+
+
+def _waiting(at: int, record: LayerRecord, synapses: Sequence[Synapses], tallies: Tallies) -> _Waiting:
+    batch, steps = record.output.shape[:2]
+    fully: list[Connection] = []
     partly: list[tuple[Connection, Synapses]] = []
-    for connection, own in zip(connections, synapses, strict=True):
+    for connection, own in zip(record.connections, synapses, strict=True):
         if connection.activity.shape[:2] != (batch, steps):
             raise ShapeError(
                 f"{connection.name}: activity {list(connection.activity.shape)} in a layer whose output is "
-                f"{list(output.shape)}; batch and steps must be the same."
+                f"{list(record.output.shape)}; batch and steps must be the same."
             )
         if own.full:
-            any_at = tallies.of(connection).any_at
-            everywhere = any_at if everywhere is None else everywhere | any_at
+            fully.append(connection)
         elif own.there.numel():
             partly.append((connection, own))
-    if not partly:
-        on = 0 if everywhere is None else int(torch.count_nonzero(everywhere))
-        constant = 0 if bias is None else int(bias.detach().bool().sum()) * neurons[1:].numel()
-        return on * neurons.numel() + (batch * steps - on) * constant
-    lists = [tallies.events(c) if own.plain else None for c, own in partly]
-    if len(neurons) == 1 and output.device.type == "cpu" and all(events is not None for events in lists):
-        sources = [(e, own.words) for e, (_, own) in zip(lists, partly, strict=True) if e is not None]
-        if {own.there.shape[0] for _, own in partly} == {*neurons}:
-            return reached_by_events(sources, everywhere, None if bias is None else bias.detach().bool())
+    bias = None if record.bias is None else record.bias.detach().bool()
+    return _Waiting(at, record, partly, fully, bias)
+
+
+def _everywhere(layer: _Waiting, tallies: Tallies) -> Tensor | None:
+    """The steps in which all neurons of a layer have input, bool [B, T]; None: it has no synapses from each neuron to each."""
+    found: Tensor | None = None
+    for connection in layer.fully:
+        any_at = tallies.of(connection).any_at
+        found = any_at if found is None else found | any_at
+    return found
+
+
+def _steps_with_input(layer: _Waiting, tallies: Tallies) -> int:
+    """How many steps those are."""
+    if compiling.in_use() and 1 <= len(layer.fully) <= 2:
+        lists = [tallies.at_hand(connection) for connection in layer.fully]
+        given = [events.pointer for events in lists if events is not None]
+        if len(given) == len(lists) and given[0].device.type == "cpu":
+            return _steps__numba.steps_with_events(given)
+    everywhere = _everywhere(layer, tallies)
+    return 0 if everywhere is None else int(torch.count_nonzero(everywhere))
+
+
+def _all_or_none(layer: _Waiting, on: int) -> int:
+    """Updates of a layer in which whatever arrives arrives at all neurons."""
+    batch, steps, *neurons = layer.record.output.shape
+    constant = 0 if layer.bias is None else int(layer.bias.sum()) * math.prod(neurons[1:])
+    return on * math.prod(neurons) + (batch * steps - on) * constant
+
+
+def _groups(waiting: list[_Waiting]) -> list[list[_Waiting]]:
+    """Layers that are looked at together: one whose input the layer before it has too, such as a readout, goes with that one."""
+    groups: list[list[_Waiting]] = []
+    for layer in waiting:
+        if groups and _joins(layer, groups[-1]):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def _joins(layer: _Waiting, group: list[_Waiting]) -> bool:
+    if layer.fully or group[0].fully or not _may_be_listed(layer):
+        return False
+    sent = {id(connection.activity) for other in group for connection, _ in other.partly}
+    return _may_be_listed(group[0]) and sent >= {id(connection.activity) for connection, _ in layer.partly}
+
+
+def _may_be_listed(layer: _Waiting) -> bool:
+    """Whether its updates can be had from lists of events."""
+    neurons = layer.record.output.shape[2:]
+    return (
+        len(neurons) == 1
+        and layer.record.output.device.type == "cpu"
+        and all(own.plain and own.there.shape[0] == neurons[0] for _, own in layer.partly)
+    )
+
+
+def _by_lists(group: list[_Waiting], tallies: Tallies, together: "dict[tuple[Any, ...], Together]") -> list[int] | None:
+    """From lists of events; None where they would not pay.
+
+    NumPy takes longer to list a tensor than to add it up: where one source is listed, it looks through the others only for
+    the rows that this one leaves open.
+    """
+    if not _may_be_listed(group[0]):
+        return None
+    sources: dict[int, Connection] = {}
+    for layer in group:
+        for connection, _ in layer.partly:
+            sources.setdefault(id(connection.activity), connection)
+    lists: dict[int, Events | _Later | None] = {key: tallies.at_hand(sent) for key, sent in sources.items()}
+    for key in sorted(sources, key=lambda key: sources[key].activity.numel()):
+        if lists[key] is None:
+            later = any(isinstance(events, Events) for events in lists.values()) and not compiling.in_use()
+            lists[key] = _Later(sources[key], tallies) if later else tallies.events(sources[key])
+    given = [events for events in lists.values() if events is not None]
+    if len(given) < len(lists):
+        return None
+    number = {key: k for k, key in enumerate(sources)}
+    into = tuple(tuple((number[id(c.activity)], own) for c, own in layer.partly) for layer in group)
+    if into not in together:
+        together[into] = Together([_by_source(layer) for layer in into])
+    return reached_by_events(given, together[into], _everywhere(group[0], tallies), [layer.bias for layer in group])
+
+
+def _by_source(layer: Sequence[tuple[int, Synapses]]) -> dict[int, Tensor]:
+    """The weights of a layer that are not zero by the number of their source."""
+    there: dict[int, Tensor] = {}
+    for k, own in layer:
+        there[k] = there[k] | own.there if k in there else own.there
+    return there
+
+
+class _Later:
+    """What lists the rows of an activity that are still open."""
+
+    def __init__(self, sent: Connection, tallies: Tallies) -> None:
+        self._sent, self._tallies = sent, tallies
+
+    def __call__(self, rows: Any) -> tuple[Any, Any, Any]:
+        """Where the events of rows [R] begin and end, and their neurons."""
+        activity = dense(self._sent.activity).detach()
+        events = None
+        if len(rows) > _FEW_ROWS * activity.shape[:2].numel():
+            events = self._tallies.events(self._sent)
+        if events is None:
+            some = listed(activity.reshape(-1, activity.shape[2])[torch.from_numpy(rows)])
+            assert some is not None
+            return some[0][:-1].numpy(), some[0][1:].numpy(), some[1].numpy()
+        pointer = events.pointer.numpy()
+        return pointer[rows], pointer[rows + 1], events.index.numpy()
+
+
+def _by_products(layer: _Waiting, synapses: Sequence[Synapses], tallies: Tallies) -> int:
+    """By passes over all elements."""
+    output, connections, partly, everywhere = (
+        layer.record.output,
+        layer.record.connections,
+        layer.partly,
+        _everywhere(layer, tallies),
+    )
+    batch, steps, *_ = output.shape
+    neurons = output.shape[2:]
     if everywhere is None:
         everywhere = torch.zeros((batch, steps), dtype=torch.bool, device=output.device)
     always = torch.zeros(neurons, dtype=torch.bool, device=output.device)
-    if bias is not None:
-        always = bias.detach().bool().view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
+    if layer.bias is not None:
+        always = layer.bias.view(-1, *[1] * (len(neurons) - 1)).expand(neurons)
     places = [_places(c, own, tallies) for c, own in partly if c.convolution is not None and own.whole]
     if (
         len(places) == len(connections)
@@ -423,31 +610,46 @@ def _reached_later(sent: Tensor, there: Tensor, delay: Delay) -> Tensor:
 
 
 def _look_at_ones(activity: Tensor | Events, binary: bool) -> _Look | None:
-    """What activity holds when that is zeros and ones, by its rows' sums; None when a closer look is needed.
+    """What activity holds when that is zeros and ones, by its rows' sums; None when a closer look is needed."""
+    columns = activity.shape[2:].numel()
+    if columns > (_EXACT if binary else _FEW):
+        return None
+    sums = _sums_of_ones(activity, binary, 1, max(1, 4 * _PIECE // max(1, columns)))
+    if sums is None:
+        return None
+    in_rows = np.concatenate(sums)
+    total = int(in_rows.sum(dtype=np.float64))
+    return _Look((total, total, 0), torch.from_numpy(in_rows > 0).view(activity.shape[:2]))
+
+
+def _columns_of_ones(activity: Tensor | Events, binary: bool) -> Tensor | None:
+    """The ones of each neuron, int64 [N], when activity is zeros and ones; None when a closer look is needed."""
+    columns = activity.shape[2:].numel()
+    sums = _sums_of_ones(activity, binary, 0, min(_FEW, max(1, 4 * _PIECE // max(1, columns))))
+    return None if sums is None else torch.from_numpy(np.sum(sums, axis=0, dtype=np.float64)).to(torch.int64)
+
+
+def _sums_of_ones(activity: Tensor | Events, binary: bool, axis: int, step: int) -> list[Any] | None:
+    """The sums of rows [R, N], or of columns, of ``step`` rows at a time; None when not all elements are zeros and ones.
 
     Nobody says so of an input, and it is proved in whole numbers: when the bits of all elements together are those of 1.0,
-    every element is 0 or a power of two up to 1. One that is neither 0 nor 1 then takes at least 1/2 from a row's sum, far
-    more than rounding can give back over so few columns, and elements that are not zero outnumber the sum.
+    every element is 0 or a power of two up to 1. One that is neither 0 nor 1 then takes at least 1/2 from a sum, far
+    more than rounding can give back over so few elements, and elements that are not zero outnumber the sum.
     """
-    rows, columns = activity.shape[:2].numel(), activity.shape[2:].numel()
     if not isinstance(activity, Tensor) or activity.device.type != "cpu" or activity.dtype != torch.float32:
         return None
-    if not activity.numel() or columns > (_EXACT if binary else _FEW):
+    if not activity.numel():
         return None
-    sums, count = np.empty(rows, np.float32), 0
-    at, step = 0, max(1, 4 * _PIECE // columns)
-    for piece in activity.detach().reshape(rows, columns).split(step):
-        torch.sum(piece, dim=1, out=torch.from_numpy(sums[at : at + len(piece)]))
-        at += len(piece)
+    sums, count, total = [], 0, 0.0
+    for piece in activity.detach().flatten(2).flatten(0, 1).split(step):
+        sums.append(torch.sum(piece, dim=axis).numpy())
         if not binary:
             bits = piece.numpy().view(np.int32)
             if int(np.bitwise_or.reduce(bits.reshape(-1))) not in (0, _ONE):
                 return None
             count += int(np.count_nonzero(bits))
-    total = float(sums.sum(dtype=np.float64))
-    if not binary and total != count:
-        return None
-    return _Look((int(total), int(total), 0), torch.from_numpy(sums > 0).view(activity.shape[:2]))
+            total += float(sums[-1].sum(dtype=np.float64))
+    return sums if binary or total == count else None
 
 
 def _tally(activity: Tensor, binary: bool) -> tuple[Tensor, Tensor]:

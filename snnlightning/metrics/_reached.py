@@ -6,7 +6,8 @@
 complete, and the rest of them is not looked at. ``_reached__numba`` does the same, an event at a time.
 """
 
-import functools
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,88 +17,149 @@ from torch import Tensor
 from ..events import Events
 from ..neurons._numba import compiling
 
-__all__ = ["Sources", "Words", "passed_by_ones", "plain", "reached_by_events", "start"]
+__all__ = ["BLOCK", "Together", "passed_by_ones", "plain", "reached_by_events"]
 
 Array = np.ndarray[Any, Any]
+Lists = Sequence[Events | Callable[[Array], tuple[Array, Array, Array]]]
+"""The events of each source; or what lists them for rows [R]: where those of each begin and end, and their neurons."""
+
+BLOCK = 3
+"""Words that compiled code looks at together: 192 neurons, such as 128 and a readout."""
 
 
-class Words:
-    """Which weights are not zero, bool [N, N_pre], as bits.
+class Together:
+    """Layers that are looked at together: the words of their neurons side by side, and what reaches them from each source.
 
-    ``bits`` [ceil(N / 64), N_pre] uint64 for those who look at one word of many events, ``by_event`` [N_pre, ceil(N / 64)]
-    int64, the same bits, for those who look at all words of one event.
-    """
-
-    def __init__(self, there: Tensor) -> None:
-        self.neurons = there.shape[0]
-        self.bits = _as_bits(there)
-        self.by_event = np.ascontiguousarray(self.bits.T).view(np.int64)
-
-
-Sources = list[tuple[Events, Words]]
-
-_ROUNDS = 6
-"""Events of a row that are looked at one after the other before the rest of them is taken together."""
-_TOGETHER = 8
-"""Words that are found in one go: 512 neurons."""
-
-
-def reached_by_events(sources: Sources, everywhere: Tensor | None, always: Tensor | None) -> int:
-    """The sum of ``reached``; by compiled code where a process has compiled loops already, so that nobody waits for them.
+    ``absent`` [W, N_pre] uint64 of each source: the weights that are zero; ``near`` [W]: the neurons that it can reach;
+    ``complete`` [W]: all neurons.
 
     Args:
-        sources: events [B, T, N_pre] on the CPU, and the weights of each.
-        everywhere: steps in which every neuron has input, bool [B, T]; None: there are none.
-        always: neurons that have input at every step, bool [N]; None: there are none.
+        layers: of each layer, which weights [N, N_pre] are not zero, by the number of their source from 0 on; bool.
     """
-    if compiling.in_use():
+
+    def __init__(self, layers: Sequence[Mapping[int, Tensor]]) -> None:
+        sent = {k: there.shape[1] for layer in layers for k, there in layer.items()}
+        self.neurons = [next(iter(layer.values())).shape[0] for layer in layers]
+        self.complete = self._side_by_side([torch.ones(n, 1, dtype=torch.bool) for n in self.neurons])[:, 0]
+        self.absent: list[Array] = []
+        self.near: list[Array] = []
+        for k in range(len(sent)):
+            none = (
+                (layer, torch.zeros(n, sent[k], dtype=torch.bool))
+                for layer, n in zip(layers, self.neurons, strict=True)
+            )
+            there = self._side_by_side([layer.get(k, nothing) for layer, nothing in none])
+            self.absent.append(~there & self.complete[:, None])
+            self.near.append(np.bitwise_or.reduce(there, axis=1))
+
+    @cached_property
+    def blocks(self) -> list[tuple[Array, Array]]:
+        """``absent`` [W / 3, N_pre + 1, 3] and ``near`` [W / 3, 3], int64, for those who look at the words of one event.
+
+        The last neuron is none: all of its weights are zero.
+        """
+        nobody = self.complete[:, None]
+        return [
+            (_in_blocks(np.concatenate([absent, nobody], axis=1)), _in_blocks(near))
+            for absent, near in zip(self.absent, self.near, strict=True)
+        ]
+
+    @cached_property
+    def complete_blocks(self) -> Array:
+        """``complete`` [W / 3, 3] int64; words beyond W are 0."""
+        return _in_blocks(self.complete)
+
+    def waiting(self, always: Sequence[Tensor | None]) -> Array:
+        """The neurons that need an event, as words [W]: all but those that have input at every step, bool [N] of each layer."""
+        if all(one is None for one in always):
+            return self.complete
+        pairs = zip(always, self.neurons, strict=True)
+        there = [torch.zeros(n, 1, dtype=torch.bool) if one is None else one.unsqueeze(1) for one, n in pairs]
+        constant: Array = self.complete & ~self._side_by_side(there)[:, 0]
+        return constant
+
+    def waiting_blocks(self, always: Sequence[Tensor | None]) -> Array:
+        """The same as int64 [W / 3, 3]."""
+        return self.complete_blocks if all(one is None for one in always) else _in_blocks(self.waiting(always))
+
+    def reached(self, missing: Sequence[int], rows: int) -> list[int]:
+        """Updates with input of each layer; from those without, of each word [W], and the number of rows."""
+        found, at = [], 0
+        for n in self.neurons:
+            words = -(-n // 64)
+            found.append(rows * n - sum(missing[at : at + words]))
+            at += words
+        return found
+
+    @staticmethod
+    def _side_by_side(layers: Sequence[Tensor]) -> Array:
+        return np.concatenate([_as_bits(there) for there in layers])
+
+
+def reached_by_events(
+    lists: Lists, together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]
+) -> list[int]:
+    """The sum of ``reached`` for each layer; by compiled code where a process has compiled loops already, so that nobody waits.
+
+    Args:
+        lists: events [B, T, N_pre] on the CPU, of each source of ``together``.
+        together: the layers, and the weights of each source.
+        everywhere: steps in which every neuron of every layer has input, bool [B, T]; None: there are none.
+        always: neurons that have input at every step, bool [N] of each layer; None: there are none.
+    """
+    given = [events for events in lists if isinstance(events, Events)]
+    if compiling.in_use() and len(given) == len(lists):
         from . import _reached__numba as compiled  # which starts from here
 
-        return compiled.reached_by_events(sources, everywhere, always)
-    return plain(sources, everywhere, always)
+        return compiled.reached_by_events(given, together, everywhere, always)
+    return plain(lists, together, everywhere, always)
 
 
-def passed_by_ones(index: Tensor, fan_out: Tensor) -> int:
-    """The sum of the synapses that events pass which are ones.
+def passed_by_ones(index: Tensor, fan_outs: Sequence[Tensor]) -> list[int]:
+    """The sums of the synapses that events pass which are ones, of one list of events and several sets of synapses.
 
     Args:
         index: the neuron of each, int32.
-        fan_out: of each neuron, int64.
+        fan_outs: of each neuron, int64.
     """
     if compiling.in_use() and index.device.type == "cpu":
         from . import _reached__numba as compiled
 
-        return compiled.passed_by_ones(index, fan_out)
-    return int(torch.dot(torch.bincount(index, minlength=len(fan_out)), fan_out))
+        return compiled.passed_by_ones(index, fan_outs)
+    counts = torch.bincount(index, minlength=len(fan_outs[0]))
+    return [int(torch.dot(counts, fan_out)) for fan_out in fan_outs]
 
 
-def plain(sources: Sources, everywhere: Tensor | None, always: Tensor | None) -> int:
+def plain(lists: Lists, together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]) -> list[int]:
     """The same with NumPy."""
-    done, constant, complete, neurons = start(sources, everywhere, always)
-    rows = np.flatnonzero(~done)
-    total = (len(done) - len(rows)) * neurons
-    for first in range(0, len(complete), _TOGETHER):
-        some = slice(first, first + _TOGETHER)
-        reached = np.repeat(constant[some, None], len(rows), axis=1)
-        for events, words in sources:
-            _add(reached, rows, events, words.bits[some], complete[some, None])
-        total += _bits_set(reached)
-    return total
+    all_rows = next(events.shape[:2].numel() for events in lists if isinstance(events, Events))
+    rows = np.arange(all_rows) if everywhere is None else np.flatnonzero(~everywhere.flatten().numpy())
+    waiting = np.repeat(together.waiting(always)[:, None], len(rows), axis=1)
+    # Those that are listed come first: they may leave few rows to look for in the others.
+    for k in sorted(range(len(lists)), key=lambda k: not isinstance(lists[k], Events)):
+        given = lists[k]
+        if isinstance(given, Events):
+            pointer = given.pointer.numpy()
+            _look(waiting, pointer[rows], pointer[rows + 1], given.index.numpy(), together.absent[k], together.near[k])
+            continue
+        some = np.flatnonzero(_any(waiting, together.near[k]))  # the others are not listed
+        if len(some):
+            left = waiting.take(some, axis=1)
+            _look(left, *given(rows.take(some)), together.absent[k], together.near[k])
+            waiting[:, some] = left
+    return together.reached(_bits_set(waiting).tolist(), all_rows)
 
 
-def start(sources: Sources, everywhere: Tensor | None, always: Tensor | None) -> tuple[Array, Array, Array, int]:
-    """What is reached without any event: rows [B T] that are done, ``always`` and all neurons as words [W], and N."""
-    events, words = sources[0]
-    done = np.zeros(events.shape[:2].numel(), np.bool_) if everywhere is None else everywhere.flatten().numpy()
-    complete = _all(words.neurons)
-    constant = np.zeros_like(complete) if always is None else _as_bits(always.unsqueeze(1))[:, 0]
-    return done, constant, complete, words.neurons
+def _in_blocks(words: Array) -> Array:
+    """Words [W, ...] uint64 as int64 [W / 3, ..., 3]."""
+    padded = np.zeros((-(-len(words) // BLOCK) * BLOCK, *words.shape[1:]), np.uint64)
+    padded[: len(words)] = words
+    blocks = padded.reshape(-1, BLOCK, *words.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(blocks, 1, -1)).view(np.int64)
 
 
-@functools.cache
-def _all(neurons: int) -> Array:
-    """All neurons as words; read, and never written to."""
-    return _as_bits(torch.ones(neurons, 1, dtype=torch.bool))[:, 0]
+_ROUNDS = 6
+"""Events of a row that are looked at one after the other before the rest of them is taken together."""
 
 
 def _as_bits(there: Tensor) -> Array:
@@ -108,32 +170,36 @@ def _as_bits(there: Tensor) -> Array:
     return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
-def _add(reached: Array, rows: Array, events: Events, bits: Array, complete: Array) -> None:
-    """reached [W, R] |= the bits [W, N_pre] of each event, row by row."""
-    pointer, index = events.pointer.numpy(), events.index.numpy()
-    at, end = pointer[rows], pointer[rows + 1]
-    place = np.flatnonzero((at < end) & (reached != complete).any(axis=0))
-    at, end, got = at[place], end[place], reached[:, place]
+def _look(waiting: Array, at: Array, end: Array, index: Array, absent: Array, near: Array) -> None:
+    """waiting [W, R] &= the weights that are zero [W, N_pre] of each event, row by row."""
+    place = np.flatnonzero((at < end) & _any(waiting, near))
+    at, end, left = at.take(place), end.take(place), waiting.take(place, axis=1)
     for _ in range(_ROUNDS):
         if not len(place):
             return
-        got |= bits.take(index.take(at), axis=1)
+        left &= absent.take(index.take(at), axis=1)
         at += 1
-        reached[:, place] = got
-        going = np.flatnonzero(
-            (at < end) & (got != complete).any(axis=0)
-        )  # places are had sooner by number than by mask
-        place, at, end, got = place.take(going), at.take(going), end.take(going), got.take(going, axis=1)
+        waiting[:, place] = left
+        going = np.flatnonzero((at < end) & _any(left, near))
+        place, at, end, left = place.take(going), at.take(going), end.take(going), left.take(going, axis=1)
     if len(place):
         lengths = end - at
         starts = np.cumsum(lengths) - lengths
         rest = index.take(np.repeat(at - starts, lengths) + np.arange(int(lengths.sum())))
-        for word, (of_word, of_bits) in enumerate(zip(got, bits, strict=True)):
-            reached[word, place] = of_word | np.bitwise_or.reduceat(of_bits.take(rest), starts)
+        for word, (of_word, of_absent) in enumerate(zip(left, absent, strict=True)):
+            waiting[word, place] = of_word & np.bitwise_and.reduceat(of_absent.take(rest), starts)
 
 
-def _bits_set(words: Array) -> int:
-    return int(_BITS[np.ascontiguousarray(words).view(np.uint8)].sum(dtype=np.int64))
+def _any(words: Array, near: Array) -> Array:
+    """Which columns of words [W, R] have a bit of ``near`` [W]."""
+    found: Array = np.bitwise_or.reduce(words & near[:, None], axis=0) != 0
+    return found
+
+
+def _bits_set(words: Array) -> Array:
+    """How many bits of words [W, R] are set, int64 [W]."""
+    found: Array = _BITS[np.ascontiguousarray(words).view(np.uint8)].sum(axis=1, dtype=np.int64)
+    return found
 
 
 _BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)

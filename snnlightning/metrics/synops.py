@@ -33,6 +33,7 @@ from torchmetrics import Metric
 from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
 from ._counting import Synapses, Tallies, active_updates
+from ._reached import Together
 from ._records import records_of
 from .counts import SynOpsCounts
 
@@ -89,10 +90,13 @@ class SynOps(Metric):
         # Synapses and weights are of the network, not of the batch: the most that any batch met, and the shape of the weight,
         # by which another network is told whose layers are called the same.
         self.add_state("stored", torch.zeros((_ROWS, 3 + _AXES), dtype=torch.int64), dist_reduce_fx="max")
+        self._described: tuple[Any, ...] | None = None
+        self._keys: list[str] = []
         self._rows: dict[str, int] = {}
-        self._rows_of: Tensor | None = None
+        self._rows_in: Tensor | None = None
         self._synapses: dict[str, Synapses] = {}
-        self._stored: dict[str, tuple[int, ...]] = {}
+        self._known: list[Synapses] = []
+        self._together: dict[tuple[Any, ...], Together] = {}
         self._stored_in: Tensor | None = None
 
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
@@ -113,44 +117,57 @@ class SynOps(Metric):
             self._count(records)
 
     def _count(self, records: Sequence[LayerRecord]) -> None:
-        batch, steps = records[0].output.shape[:2]
-        tallies = Tallies()
-        counts: dict[str, _Row] = {}
-        stored: dict[str, tuple[int, ...]] = {}
-        updates = 0
-        for record in records:
-            slots = batch * steps * record.output.shape[2:].numel() if record.neurons else 0
-            updates += slots
-            synapses = []
-            for connection in record.connections:
-                if connection.kind not in _KINDS:
-                    raise ConfigurationError(
-                        f"{connection.name} is of kind {connection.kind!r}; kinds: {', '.join(_KINDS)}."
-                    )
-                key = _key(connection.kind, record.name, connection.name)
-                synapses.append(self._synapses_of(connection))
-                _put(counts, key, _of_connection(connection, synapses[-1], tallies), connection.shared)
-                stored[key] = (*synapses[-1].numbers(), *_padded(connection.weight.shape))
-            kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
-            _put(counts, _key(kind, record.name, record.name), _of_layer(record, slots, synapses, tallies), shared)
-        device = self.table.device
-        if stored != self._stored or self.stored is not self._stored_in:
+        keys = self._keys_of(records)
+        synapses = [[self._synapses_of(connection) for connection in record.connections] for record in records]
+        known = [own for of_layer in synapses for own in of_layer]
+        if known != self._known:
+            self._together = {}
+        found, updates = self._found(records, synapses)
+        new = known != self._known or self.stored is not self._stored_in
+        stored = _stored(records, known) if new else {}
+        if new:
             self._refuse_another_network(stored)
-        names = self.names
-        try:
-            rows = torch.tensor([self._row(key) for key in counts], device=device)
-        except ConfigurationError:
-            self.names = names  # without the rows of a batch that is not counted
-            raise
-        self.table = self.table.index_add(0, rows, torch.tensor([*counts.values()], device=device))
-        if stored != self._stored or self.stored is not self._stored_in:
-            rows = torch.tensor([self._row(key) for key in stored], device=device, dtype=torch.int64)
-            kept = torch.tensor([*stored.values()], device=device, dtype=torch.int64).view(-1, 3 + _AXES)
-            most = torch.zeros_like(self.stored).index_copy(0, rows, kept)
+        rows = self._rows_of(keys)
+        self._add(rows, found, records[0].output.shape[0], updates)
+        if new:
+            at = torch.tensor(self._rows_of([*stored]), device=self.stored.device, dtype=torch.int64)
+            kept = torch.tensor([*stored.values()], device=self.stored.device, dtype=torch.int64).view(-1, 3 + _AXES)
+            most = torch.zeros_like(self.stored).index_copy(0, at, kept)
             self.stored = self._stored_in = torch.maximum(self.stored, most)
-            self._stored = stored
-        self.samples = self.samples + batch
-        self.neuron_updates = self.neuron_updates + updates
+            self._known = known
+
+    def _found(self, records: Sequence[LayerRecord], synapses: list[list[Synapses]]) -> "tuple[list[_Row], int]":
+        """The rows of this batch, and the updates of all neurons."""
+        tallies = Tallies()
+        for record, own in zip(records, synapses, strict=True):
+            for connection, one in zip(record.connections, own, strict=True):
+                if not one.full:
+                    tallies.of(connection).expect(one)
+        # First, because the lists that are made on the way serve the sums too.
+        active = active_updates(records, synapses, tallies, self._together)
+        found: list[_Row] = []
+        updates = 0
+        for record, own, with_input in zip(records, synapses, active, strict=True):
+            slots = record.output.numel() if record.neurons else 0
+            updates += slots
+            found += [_of_connection(c, one, tallies) for c, one in zip(record.connections, own, strict=True)]
+            found.append(_of_layer(record, slots, with_input, tallies))
+        return found, updates
+
+    def _add(self, rows: list[int], found: "list[_Row]", batch: int, updates: int) -> None:
+        if self.table.device.type != "cpu":
+            device = self.table.device
+            self.table = self.table.index_add(0, torch.tensor(rows, device=device), torch.tensor(found, device=device))
+            self.samples, self.neuron_updates = self.samples + batch, self.neuron_updates + updates
+            return
+        # In place and number by number: of what costs the same for every batch these sums were a third, and torch refuses to
+        # write to a state that was reset in inference mode.
+        table = self.table.numpy().data
+        for row, numbers in zip(rows, found, strict=True):
+            for column, number in enumerate(numbers):
+                table[row, column] += number
+        for state, more in ((self.samples, batch), (self.neuron_updates, updates)):
+            state.numpy().data[()] += more
 
     def compute(self) -> SynOpsCounts:
         """The counts so far, per sample.
@@ -167,8 +184,9 @@ class SynOps(Metric):
         spiking: list[str] = []
         connections: dict[str, list[int]] = {}
         stored: dict[str, list[int]] = {}
-        table, kept = self.table.tolist(), self.stored.tolist()
-        for key, row, at_most in zip(_decode(self.names), table, kept, strict=False):
+        keys = _decode(self.names)
+        table, kept = self.table[: len(keys)].tolist(), self.stored[: len(keys)].tolist()
+        for key, row, at_most in zip(keys, table, kept, strict=True):
             kind, layer, name = key.split(_SEPARATOR)
             if kind in (_SPIKING, _GRADED):
                 layers[name] = row
@@ -233,7 +251,8 @@ class SynOps(Metric):
 
     def _refuse_another_network(self, stored: Mapping[str, Sequence[int]]) -> None:
         """Weights have one shape under one name, whatever of them is zero."""
-        known = dict(zip(_decode(self.names), self.stored[:, 3:].tolist(), strict=False))
+        keys = _decode(self.names)
+        known = dict(zip(keys, self.stored[: len(keys), 3:].tolist(), strict=True))
         for key, numbers in stored.items():
             before, now = (tuple(n for n in shape if n) for shape in (known.get(key, ()), numbers[3:]))
             if before and now and before != now:
@@ -249,32 +268,83 @@ class SynOps(Metric):
             known = self._synapses[connection.name] = Synapses(connection)
         return known
 
-    def _row(self, key: str) -> int:
-        """The row of a connection; taken when it is new."""
-        if self._rows_of is not self.names:
+    def _keys_of(self, records: Sequence[LayerRecord]) -> list[str]:
+        """The key of each connection and each layer, in their order; checked once for a network that stays as it is."""
+        described = tuple(
+            (record.name, record.spiking, *((c.kind, c.name, c.shared) for c in record.connections))
+            for record in records
+        )
+        if described != self._described:
+            self._keys = _keys(records)
+            self._described = described
+        return self._keys
+
+    def _rows_of(self, keys: list[str]) -> list[int]:
+        """The row of each key; taken where it is new.
+
+        Raises:
+            ConfigurationError: it cannot be; then none is taken.
+        """
+        if self._rows_in is not self.names:
             # Reset, merged, moved or loaded since the last update.
             self._rows = {known: row for row, known in enumerate(_decode(self.names))}
-            self._rows_of = self.names
-        if key not in self._rows:
-            kind, layer, name = key.split(_SEPARATOR)
-            for known in self._rows:
-                other_kind, other_layer, other_name = known.split(_SEPARATOR)
-                if other_name == name and (other_kind in _KINDS) == (kind in _KINDS):
+            self._rows_in = self.names
+        new = [key for key in dict.fromkeys(keys) if key not in self._rows]
+        if new:
+            rows, names = {**self._rows}, self.names.clone()
+            for key in new:
+                _refuse_second(key, rows)
+                row, text = len(rows), key.encode()
+                if row >= _ROWS or len(text) > _NAME_BYTES:
                     raise ConfigurationError(
-                        f"two connections are called {name!r}: {other_kind} of {other_layer!r} and {kind} of {layer!r}; "
-                        "count one network per metric, or reset() between two."
+                        f"{key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r} does not fit: SynOps counts up to {_ROWS} connections and spiking layers "
+                        f"with names of up to {_NAME_BYTES} bytes in all; count the parts of such a network with one metric each."
                     )
-            row, text = len(self._rows), key.encode()
-            if row >= _ROWS or len(text) > _NAME_BYTES:
+                names[row, : len(text)] = torch.tensor(list(text), dtype=torch.uint8, device=names.device)
+                rows[key] = row
+            self.names = self._rows_in = names
+            self._rows = rows
+        return [self._rows[key] for key in keys]
+
+
+def _keys(records: Sequence[LayerRecord]) -> list[str]:
+    """See :meth:`SynOps._keys_of`."""
+    keys: list[str] = []
+    for record in records:
+        for c in record.connections:
+            if c.kind not in _KINDS:
+                raise ConfigurationError(f"{c.name} is of kind {c.kind!r}; kinds: {', '.join(_KINDS)}.")
+        own = [(_key(c.kind, record.name, c.name), c.shared) for c in record.connections]
+        kind, shared = _SPIKING if record.spiking else _GRADED, all(c.shared for c in record.connections)
+        for key, again in (*own, (_key(kind, record.name, record.name), shared)):
+            if key in keys and not again:
                 raise ConfigurationError(
-                    f"{key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r} does not fit: SynOps counts up to {_ROWS} connections and spiking layers "
-                    f"with names of up to {_NAME_BYTES} bytes in all; count the parts of such a network with one metric each."
+                    f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
+                    "(layer.run(x, name=...)), or say that they share their weights (shared=True)."
                 )
-            names = self.names.clone()
-            names[row, : len(text)] = torch.tensor(list(text), dtype=torch.uint8, device=names.device)
-            self.names = names
-            self._rows, self._rows_of = {**self._rows, key: row}, names
-        return self._rows[key]
+            keys.append(key)
+    return keys
+
+
+def _refuse_second(key: str, rows: Mapping[str, int]) -> None:
+    """One name stands for one set of synapses."""
+    kind, layer, name = key.split(_SEPARATOR)
+    for known in rows:
+        other_kind, other_layer, other_name = known.split(_SEPARATOR)
+        if other_name == name and (other_kind in _KINDS) == (kind in _KINDS):
+            raise ConfigurationError(
+                f"two connections are called {name!r}: {other_kind} of {other_layer!r} and {kind} of {layer!r}; "
+                "count one network per metric, or reset() between two."
+            )
+
+
+def _stored(records: Sequence[LayerRecord], known: list[Synapses]) -> dict[str, tuple[int, ...]]:
+    """Of each connection: synapses, weights that are not zero, all weights, and the shape of the weight."""
+    connections = [(record.name, connection) for record in records for connection in record.connections]
+    return {
+        _key(c.kind, layer, c.name): (*own.numbers(), *_padded(c.weight.shape))
+        for (layer, c), own in zip(connections, known, strict=True)
+    }
 
 
 def _key(kind: str, layer: str, name: str) -> str:
@@ -293,37 +363,26 @@ def _padded(shape: torch.Size) -> tuple[int, ...]:
 
 def _decode(names: Tensor) -> list[str]:
     """The keys of the rows that are taken: the first ones."""
-    rows = names.cpu().numpy()
-    return [bytes(row).rstrip(b"\0").decode() for row in rows[: int((rows[:, 0] != 0).sum())]]
+    taken = names[: int(torch.count_nonzero(names[:, 0]))].cpu().numpy()
+    return [bytes(row).rstrip(b"\0").decode() for row in taken]
 
 
 _Row = tuple[int, ...]
 """Of a connection or a layer: see ``_COLUMNS``."""
 
 
-def _put(counts: dict[str, _Row], key: str, row: _Row, shared: bool) -> None:
-    if key in counts and not shared:
-        raise ConfigurationError(
-            f"two connections are called {key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r}; give every layer of a network its own name "
-            "(layer.run(x, name=...)), or say that they share their weights (shared=True)."
-        )
-    before = counts.get(key)
-    counts[key] = row if before is None else tuple(a + b for a, b in zip(before, row, strict=True))
-
-
 def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> _Row:
     """The row of a connection, summed over the batch."""
-    if synapses.plain and not synapses.full:
-        tallies.events(connection)  # active_updates needs the list, and the tally is had from it
-    (events, whole, analog), (synops, once, macs) = synapses.passed(tallies.of(connection))
+    tally = tallies.of(connection)
+    synops, once, macs = tally.passed(synapses)
+    events, whole, analog = tally.totals
     return synops, once, macs, events, whole + analog, connection.activity.numel()
 
 
-def _of_layer(record: LayerRecord, slots: int, synapses: list[Synapses], tallies: Tallies) -> _Row:
+def _of_layer(record: LayerRecord, slots: int, active: int, tallies: Tallies) -> _Row:
     """The row of a layer's neurons, summed over the batch."""
     if not record.neurons:
         return (0,) * _COLUMNS
-    active = active_updates(record.connections, synapses, record.bias, record.output, tallies)
     if not record.spiking:
         return 0, 0, 0, active, 0, slots
     events, whole, analog = tallies.of(record).totals

@@ -423,11 +423,16 @@ class SpikingModule(L.LightningModule):
         if self._logs and (batch_idx == 0 or metric.update_count == 1):
             self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)
 
-    @torch.compiler.disable  # whole numbers of Python's decide how a batch is summed
     def _count(self, stage: Stage, out: NetworkOutput) -> None:
+        # Whole numbers of Python's decide how a batch is summed. Asking costs less than the way around the compiler does.
+        (self._count_uncompiled if torch.compiler.is_compiling() else self._count_now)(stage, out)
+
+    def _count_now(self, stage: Stage, out: NetworkOutput) -> None:
         self._synops(stage).update(out)
         if stage not in self._shapes:
             self._shapes[stage] = self.shape_of(out)
+
+    _count_uncompiled = torch.compiler.disable(_count_now)
 
     def shape_of(self, out: NetworkOutput) -> Shape:
         """What pricing needs to know of the network beside its counts, at the precision it is evaluated at.

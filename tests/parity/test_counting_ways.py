@@ -4,7 +4,6 @@ import subprocess
 import sys
 import textwrap
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -223,37 +222,61 @@ def test_the_same_weights_under_another_shape_of_input_are_looked_at_again():
     assert metric.compute().total == (9 + 6) / 2
 
 
-def lists(post: int, pre: int, kind: str) -> tuple[list[tuple[Events, _reached.Words]], torch.Tensor | None]:
-    """Two sources of a layer and the steps in which everything has input: rows that nothing, some and all of it reaches."""
+KEPT = {"no synapse": 0.0, "few": 0.05, "most": 0.9, "all": 1.1}
+
+
+def sources(post: int, pre: int, kind: str) -> tuple[list[Events], _reached.Together, list[list[torch.Tensor]]]:
+    """Three sources of a layer, a second one that gets the first two: rows that nothing, some and all of it reaches."""
     generator = torch.Generator().manual_seed(pre)
-    kept = {"no synapse": 0.0, "few": 0.05, "most": 0.9, "all": 1.1}[kind]
-    x, z = activity("ones", pre), activity("counts", post)
-    everywhere = torch.rand(3, 11, generator=generator) < 0.2 if kind == "few" else None
-    sources = [
-        (Events.from_dense(sent), _reached.Words(torch.rand(post, sent.shape[2], generator=generator) < kept))
-        for sent in (x, z)
+    sent = [activity("ones", pre), activity("counts", post), activity("ones", 9, density=0.4)]
+    there = [
+        {k: torch.rand(n, x.shape[2], generator=generator) < KEPT[kind] for k, x in enumerate(sent[:several])}
+        for n, several in ((post, 3), (20, 2))
     ]
-    return sources, everywhere
+    arrives = [[sent[k].bool().float().flatten(0, 1) @ w.float().mT > 0 for k, w in of.items()] for of in there]
+    return [Events.from_dense(x) for x in sent], _reached.Together(there), arrives
 
 
-@pytest.mark.parametrize("kind", ["no synapse", "few", "most", "all"])
+@pytest.mark.parametrize("kind", KEPT)
 @pytest.mark.parametrize("post", [1, 63, 64, 65, 130, 600])
 @pytest.mark.parametrize("pre", [1, 7, 300])
 def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind):
     pytest.importorskip("numba")
     from snnlightning.metrics import _reached__numba
 
-    sources, everywhere = lists(post, pre, kind)
+    lists, together, arrives = sources(post, pre, kind)
+    everywhere = torch.rand(3, 11, generator=torch.Generator().manual_seed(0)) < 0.2
     some = torch.arange(post).fmod(3) == 1
     for always in (None, torch.zeros_like(some), some, torch.ones_like(some)):
-        here = torch.zeros(33, post, dtype=torch.bool) if everywhere is None else everywhere.flatten()[:, None]
-        here = here.expand(33, post) if always is None else here | always
-        for events, words in sources:
-            bits = np.unpackbits(words.bits.T.copy().view(np.uint8), axis=1)[:, :post]
-            here = here | (events.dense().bool().float().flatten(0, 1) @ torch.from_numpy(bits).float() > 0)
-        found = _reached.plain(sources, everywhere, always)
-        assert found == int(here.sum())
-        assert _reached__numba.reached_by_events(sources, everywhere, always) == found
+        for steps in (None, everywhere):
+            here = [torch.stack(of).any(dim=0) for of in arrives]
+            here[0] = here[0] if always is None else here[0] | always
+            here = here if steps is None else [one | steps.flatten()[:, None] for one in here]
+            expected = [int(one.sum()) for one in here]
+            assert _reached.plain(lists, together, steps, [always, None]) == expected
+            assert _reached__numba.reached_by_events(lists, together, steps, [always, None]) == expected
+
+
+@pytest.mark.parametrize("kind", KEPT)
+@pytest.mark.parametrize("rows", [0.0, 0.25, 1.1])
+def test_a_source_that_is_looked_at_where_it_must_be_counts_like_one_that_was_listed(rows, kind, monkeypatch):
+    monkeypatch.setattr(compiling, "in_use", lambda: False)
+    monkeypatch.setattr(_counting, "_FEW_ROWS", rows)
+    generator = torch.Generator().manual_seed(3)
+    x, z = activity("ones", 40), activity("ones", 7, density=0.4)
+    weights = [torch.rand(shape, generator=generator) < KEPT[kind] for shape in ((7, 40), (7, 7), (2, 7))]
+    w_in, w_rec, w_out = (there.float() for there in weights)
+    into = (Connection("h.w_in", "input", x, w_in, False), Connection("h.w_rec", "recurrent", z, w_rec, True))
+    records = [
+        LayerRecord("h", True, z, (), None, into, binary=True),
+        LayerRecord("o", False, torch.zeros(3, 11, 2), (), None, (Connection("o.w_in", "readout", z, w_out, True),)),
+    ]
+    found = counted(records)
+    hidden, out = (x @ w_in.mT + z @ w_rec.mT) > 0, (z @ w_out.mT) > 0
+    assert found.active_updates["h"] * 3 == int(hidden.sum())
+    assert found.active_updates["o"] * 3 == int(out.sum())
+    assert found.by_connection["h.w_in"] * 3 == int((x @ w_in.mT).sum())
+    assert found.events["h.w_in"] * 3 == int(x.sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -276,12 +299,31 @@ def test_compiled_lists_are_the_plain_ones(dtype, features, kind):
 
 def test_synapses_that_ones_pass_are_summed_alike_by_compiled_code_and_plain(monkeypatch):
     pytest.importorskip("numba")
-    index, fan_out = torch.randint(0, 40, (1000,), dtype=torch.int32), torch.arange(40) * 2**40
+    index, fan_out = torch.randint(0, 40, (1003,), dtype=torch.int32), torch.arange(40) * 2**40
     by_hand = sum(int(fan_out[k]) for k in index.tolist())
     for used in (False, True):
         monkeypatch.setattr(compiling, "in_use", lambda used=used: used)
-        assert _reached.passed_by_ones(index, fan_out) == by_hand
-        assert _reached.passed_by_ones(index[:0], fan_out) == 0
+        assert _reached.passed_by_ones(index, [fan_out, fan_out * 3]) == [by_hand, 3 * by_hand]
+        assert _reached.passed_by_ones(index[:0], [fan_out]) == [0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_compiled_code_tells_which_weights_are_still_zero(size, monkeypatch):
+    pytest.importorskip("numba")
+    from snnlightning.metrics import _same__numba
+
+    monkeypatch.setattr(compiling, "in_use", lambda: True)
+    weight = torch.randn(size, 3)
+    weight[0] = torch.tensor([torch.nan, -0.0, 2.0**-149])
+    there = weight.bool().view(torch.uint8).flatten()
+    assert there[:3].tolist() == [1, 0, 1]
+    assert _same__numba.same(weight, there)
+    for at in (0, size - 1):
+        for value in (0.0, 1.0):
+            other = weight.clone()
+            other[at, 2] = value
+            assert _same__numba.same(other, there) == (value != 0)
+    assert _same__numba.same(weight.double(), there) is _same__numba.same(weight[:, ::2], there) is None
 
 
 @pytest.mark.slow
