@@ -25,7 +25,7 @@ published: $(VENV)/.dev
 
 # Parity, times and bounds of the GPU kernels, on a machine with a CUDA device; writes docs/gpu.md.
 gpu: $(VENV)/.dev
-	$(BIN)/python benchmarks/kernels/gpu.py --peers --parallel --precisions highest,high --output docs/gpu.md
+	$(BIN)/python benchmarks/kernels/gpu.py --peers --parallel --precisions highest,high --results benchmarks/kernels/gpu.jsonl --output docs/gpu.md
 
 # Every method trained on real data: a quarter of an hour; writes docs/methods.md. DATA as above.
 methods: $(VENV)/.dev

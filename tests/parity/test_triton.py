@@ -464,6 +464,14 @@ def test_the_gpu_benchmark_runs_through_at_toy_size(tmp_path):
         assert float(row[-1].rstrip(" |")) < 1e-5
 
 
+def test_the_page_is_what_the_results_say(tmp_path):
+    page, root = tmp_path / "gpu.md", Path(__file__).parents[2]
+    results = root / "benchmarks" / "kernels" / "gpu_h100.jsonl"
+    done = gpu_benchmark("--page-only", "--results", str(results), "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    assert page.read_text() == (root / "docs" / "gpu.md").read_text()
+
+
 @pytest.mark.skipif(ON_GPU, reason="there is a GPU")
 def test_the_gpu_benchmark_says_that_it_needs_a_gpu():
     done = gpu_benchmark()
