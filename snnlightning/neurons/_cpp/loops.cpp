@@ -609,9 +609,10 @@ template <class T> struct Retreat {
         chosen = g.array<J>(), steps = g.number(), flags = g.number();
         recurrent = !w_rec_t.empty(), many = false;
         if (recurrent) {
-            I active = 0, seen = 0;
-            EACH(s, psi.a) for (I t = 0; t < psi.b; t += 4, seen += psi.c) ROW(j, psi.c) active += psi(s, t)[j] != 0;
-            many = active > 0.55 * seen;
+            const I size = psi.a * psi.b * psi.c;
+            I active = 0;
+            ROW(k, size) active += psi.p[k] != 0;
+            many = active > 0.55 * size;
         }
     }
     void mark(I s, I t, T* R z) const {
