@@ -15,6 +15,7 @@ WANTED = {
     "W1 512 sparse": (3.0, 4.0),
     "W1 512 dense": (1.3, 2.0),
     "W1 4096 dense": (1.0, 2.0),
+    "W1 4096 sparse": (3.0, 4.0),
 }
 """What a dense input has to reach, and what is aimed at, against the faster of the best peer and the tuned loop."""
 

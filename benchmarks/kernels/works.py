@@ -76,6 +76,7 @@ WORKS = {
     "W1 512 dense": _w1(512, None),
     "W1 512 sparse": _w1(512, 0.05),
     "W1 4096 dense": _w1(4096, None),
+    "W1 4096 sparse": _w1(4096, 0.05),
     "T 25": dataclasses.replace(_w2(128, 32), steps=25),
     "T 400": dataclasses.replace(_w2(128, 32), steps=400),
     "H 32": _w2(32, 32),
