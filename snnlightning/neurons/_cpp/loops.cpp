@@ -132,13 +132,9 @@ template <class T> I nonzero(const T* x, I n, J* index, I found) {
 
 #if PART == 1
 
+// out = W in + bias from the events of a row.
 template <class T>
-void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, Array<T> drive, Array<T> bias, Array<T> w_in_t,
-            I n, T* R out) {
-    if (!drive.empty()) {
-        std::memcpy(out, drive(s, t), n * sizeof(T));
-        return;
-    }
+void project_row(I row, Array<I> pointer, Array<J> index, Array<T> value, const T* bias, Array<T> w_in_t, I n, T* R out) {
     if (value.empty())
         sum_rows(w_in_t.p, index.p, pointer.p[row], pointer.p[row + 1], n, out);
     else {
@@ -149,7 +145,28 @@ void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, A
             ROW(j, n) out[j] += y * r0[j];
         }
     }
-    if (!bias.empty()) ROW(j, n) out[j] += bias.p[j];
+    if (bias) ROW(j, n) out[j] += bias[j];
+}
+
+template <class T> I project(const I* given) {
+    Given g = {given};
+    auto pointer = g.array<I>();
+    auto index = g.array<J>();
+    auto value = g.array<T>(), bias = g.array<T>(), w_in_t = g.array<T>();
+    const I lo = g.number();
+    auto drive = g.array<T>();
+    EACH(row, drive.a)
+        project_row(row, pointer, index, value, bias.empty() ? nullptr : bias.p + lo, w_in_t, w_in_t.b, drive.p + row * drive.b + lo);
+    return 0;
+}
+
+template <class T>
+void arrive(I s, I t, I row, Array<I> pointer, Array<J> index, Array<T> value, Array<T> drive, Array<T> bias, Array<T> w_in_t,
+            I n, T* R out) {
+    if (drive.empty())
+        project_row(row, pointer, index, value, bias.empty() ? nullptr : bias.p, w_in_t, n, out);
+    else
+        std::memcpy(out, drive(s, t), n * sizeof(T));
 }
 
 template <class T> void come_back(const T* w_rec_t, const J* index, I lo, I hi, I n, T* R back, T* R out) {
@@ -562,17 +579,17 @@ template <class T> I weight_gradient(const I* given) {
     auto pointer = g.array<I>();
     auto index = g.array<J>();
     auto value = g.array<T>();
-    const I delayed = g.number(), lo = g.number(), hi = g.number();
+    const I delayed = g.number(), lo = g.number(), hi = g.number(), at = g.number();
     auto grad_t = g.array<T>();
     const I width = hi - lo;
     EACH(s, delta.a) for (I t = delayed ? 1 : 0; t < delta.b; ++t) {
         const I row = s * delta.b + t - (delayed ? 1 : 0);
         const T* d = delta(s, t) + lo;
         if (value.empty())
-            add_to_rows(d, width, index.p, pointer.p[row], pointer.p[row + 1], grad_t(0) + lo, grad_t.b);
+            add_to_rows(d, width, index.p, pointer.p[row], pointer.p[row + 1], grad_t(0) + at, grad_t.b);
         else
             for (I e = pointer.p[row]; e < pointer.p[row + 1]; ++e) {
-                T* R o = grad_t(index.p[e]) + lo;
+                T* R o = grad_t(index.p[e]) + at;
                 const T y = value.p[e];
                 ROW(j, width) o[j] += y * d[j];
             }
@@ -902,7 +919,7 @@ template <class T> I retreat_adlif(const I* given) {
     extern "C" int64_t h_##name##_float64(const int64_t* g) { return of_##name<double>(g); }
 
 #if PART == 1
-LOOP(events) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+LOOP(events) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(project) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
 #else
 LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
 #endif

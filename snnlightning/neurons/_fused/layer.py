@@ -74,6 +74,11 @@ _BLOCK = 256
 """Elements of h whose places are one byte each."""
 
 
+_CACHED_BYTES = 2**20
+"""Weights of a layer without recurrence that are more than this go block of neurons by block, each half as large: it stays in the second
+cache while the events of all steps pass. One row after the other of 64 MB comes from memory, which takes five times as long."""
+
+
 _SHORT_ROW = 32
 """Neurons up to which the loops send gradients on to x themselves: BLAS takes three to five times as long."""
 
@@ -326,6 +331,7 @@ class _Numbers:
             | READ_SUM * (call.reduction in ("sum", "mean"))
             | READ_MAX * (call.reduction == "max")
         )
+        self.blocks: list[tuple[int, int]] = []
         self.widths = [features] * self.members if call.sizes is None else [n for n, _ in call.sizes]
         self.chunks = [
             (k, lo, hi) for k, width in enumerate(self.widths) for lo, hi in _chunks(batch, steps * width)
@@ -360,6 +366,13 @@ class _Numbers:
     def view(self, array: Array) -> Array:
         """[K, ...], whether there was a member axis or not."""
         return array.reshape(self.members, *array.shape[len(self.axis) :])
+
+    def blocked(self, w_in: Tensor | None) -> list[tuple[int, int]]:
+        """Neurons lo ... hi - 1 of each block of w_in, none where it is small or steps wait for each other."""
+        if w_in is None or self.axis or self.flags & RECURRENT or w_in.numel() * self.real.itemsize <= _CACHED_BYTES:
+            return []
+        width = max(64, _CACHED_BYTES // 2 // (w_in.shape[1] * self.real.itemsize) // 64 * 64)
+        return [(lo, min(lo + width, self.features)) for lo in range(0, self.features, width)]
 
     def turned(self, array: Array) -> Array:
         """[K, N, M] from [K, M, N]."""
@@ -407,6 +420,7 @@ class _Layer(torch.autograd.Function):
         features = source.shape[-2] if w_in is not None else source.shape[-1]
         numbers = _Numbers(call, source, batch, steps, features)
         state = _named_state(call, rest)
+        numbers.blocks = numbers.blocked(w_in)
         weights = _weights(numbers, w_in, bias, w_rec, state, drive)
         last = {name: variable.detach().clone() for name, variable in state.items() if name != "z"}
         shape = (*call.members, batch, steps, features)
@@ -584,28 +598,37 @@ def _weights(
     w_rec: Tensor | None,
     state: dict[str, Tensor],
     drive: Tensor | None,
-) -> dict[str, Array | None]:
-    first = None
+) -> dict[str, Any]:
+    first, by_block = None, []
     if w_rec is not None and "z" in state:
         first = numbers.all(state["z"].detach() @ w_rec.detach().mT)
+    if w_in is not None and numbers.blocks:
+        rows = _array(w_in)
+        by_block = [numbers.turned(rows[None, lo:hi])[0] for lo, hi in numbers.blocks]
     return {
         "drive": numbers.all(drive),
         "bias": numbers.all(bias),
-        "w_in_t": None if w_in is None else numbers.turned(cast(Array, numbers.all(w_in))),
+        "w_in_t": None if w_in is None or numbers.blocks else numbers.turned(cast(Array, numbers.all(w_in))),
+        "blocks": by_block,
         "w_rec_t": None if w_rec is None else numbers.turned(cast(Array, numbers.all(w_rec))),
         "first": first,
     }
 
 
 def _advance(
-    numbers: _Numbers, weights: dict[str, Array | None], chunk: tuple[int, int, int], arrived: _Events, sent: _Events,
+    numbers: _Numbers, weights: dict[str, Any], chunk: tuple[int, int, int], arrived: _Events, sent: _Events,
     state: tuple[Array, Array, Array], output: Array, kept: "_Kept", silent: int, known: bool,
 ) -> None:  # fmt: skip
     k = chunk[0]
     drive, bias, w_in_t, w_rec_t, first = (weights[name] for name in ("drive", "bias", "w_in_t", "w_rec_t", "first"))
+    biases, given = numbers.none1 if bias is None else bias[k], _part(drive, chunk, numbers.none3)
+    if numbers.blocks:
+        given = np.empty((chunk[2] - chunk[1], numbers.steps, numbers.features), numbers.real)
+        project, flat = numbers.code.loop("project", numbers.dtype), given.reshape(-1, numbers.features)
+        for (lo, _), block in zip(numbers.blocks, weights["blocks"], strict=True):
+            project(arrived.pointer, arrived.index, arrived.value, biases, block, lo, flat)
     numbers.advance(
-        arrived.pointer, arrived.index, arrived.value,
-        _part(drive, chunk, numbers.none3), numbers.none1 if bias is None else bias[k],
+        arrived.pointer, arrived.index, arrived.value, given, biases,
         numbers.none2 if w_in_t is None else w_in_t[k], numbers.none2 if w_rec_t is None else w_rec_t[k],
         _part(first, chunk, numbers.none2), numbers.coefficients[k], *state,
         sent.pointer, sent.index, int(known), output, *kept, np.empty((4, numbers.features), numbers.real), silent,
@@ -614,7 +637,7 @@ def _advance(
 
 
 def _forward(
-    numbers: _Numbers, call: _Call, weights: dict[str, Array | None], x: Tensor | None, last: dict[str, Tensor],
+    numbers: _Numbers, call: _Call, weights: dict[str, Any], x: Tensor | None, last: dict[str, Tensor],
     output: Tensor, potentials: Tensor | None, wanted: tuple[bool, bool, bool, bool], stored: dict[int, _Kept] | None,
     packed: _Packed | None, reads: Array | None,
 ) -> tuple[list[_Events], list[_Events]]:  # fmt: skip
@@ -734,7 +757,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     whole = room((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
-    grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in else None
+    grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in and not numbers.blocks else None
+    by_block = [np.zeros((w_in.shape[-1], hi - lo), real) for lo, hi in numbers.blocks] if wants_w_in else []
     grad_w_rec = numbers.zeros(features, features) if wants_w_rec else None
     grad_bias = numbers.zeros(batch, features) if wants_bias else None
     packed: _Packed | None = ctx.packed
@@ -819,7 +843,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             pool.run(lambda i: through_time(group[i], made[group[i]], psis[group[i]]), len(group))  # noqa: B023
         else:
             pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
-        _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, grad_w_rec, threads)
+        _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, by_block, grad_w_rec, threads)
 
     ctx.finite = ctx.finite & _finite((grad_v, grad_second))
     if not ctx.finite.any():
@@ -846,7 +870,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None,
         grad_x,
         None if whole is None or not wants_drive else numbers.given_back(whole),
-        None if grad_w_in is None else numbers.given_back(numbers.turned(grad_w_in)),
+        _grad_w_in(numbers, grad_w_in, by_block),
         None if grad_bias is None else numbers.given_back(numbers.over_samples(grad_bias)),
         None if grad_w_rec is None else numbers.given_back(numbers.turned(grad_w_rec)),
         *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
@@ -858,6 +882,13 @@ def _square(numbers: _Numbers, k: int, *matrices: Array | None) -> list[Array]:
     """Member k's own part of [K, N, N], empty where there is none."""
     n = numbers.widths[k]
     return [numbers.none2 if w is None else np.ascontiguousarray(w[k, :n, :n]) for w in matrices]
+
+
+def _grad_w_in(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array]) -> Tensor | None:
+    """[N, N_in], from its blocks where it has some."""
+    if by_block:
+        return torch.from_numpy(np.concatenate([numbers.turned(block[None])[0] for block in by_block]))
+    return None if grad_t is None else numbers.given_back(numbers.turned(grad_t))
 
 
 def _grad_x(code: Code, back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
@@ -916,8 +947,8 @@ def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]
 
 
 def _sum_weights(
-    numbers: _Numbers, ctx: Any, deltas: list[tuple[int, Array]], grad_w_in: Array | None, grad_w_rec: Array | None,
-    threads: int,
+    numbers: _Numbers, ctx: Any, deltas: list[tuple[int, Array]], grad_w_in: Array | None, by_block: Sequence[Array],
+    grad_w_rec: Array | None, threads: int,
 ) -> None:  # fmt: skip
     """Add some chunks to the weight gradients; threads share the columns, so the order of the sums does not change."""
     loop = ctx.call.code.loop("weight_gradient", numbers.dtype)
@@ -927,19 +958,20 @@ def _sum_weights(
     delayed = int(ctx.call.recursion.delayed)
     members = dict.fromkeys(numbers.chunks[j][0] for j, _ in deltas)
     jobs = [
-        (k, lo, hi, grad, lists, late)
+        (k, lo, hi, lo, grad[k], lists, late)
         for grad, lists, late in ((grad_w_in, ctx.arrived, 0), (grad_w_rec, ctx.sent, delayed))
         if grad is not None
         for k in members
         for lo, hi in blocks
     ]
+    jobs += [(0, lo, hi, 0, grad, ctx.arrived, 0) for (lo, hi), grad in zip(numbers.blocks, by_block, strict=False)]
 
     def task(i: int) -> None:
-        k, lo, hi, grad, lists, late = jobs[i]
+        k, lo, hi, at, grad, lists, late = jobs[i]
         for j, delta in deltas:
             if numbers.chunks[j][0] == k and lo < delta.shape[-1]:
                 own = lists[j]
-                loop(delta, own.pointer, own.index, own.value, late, lo, min(hi, delta.shape[-1]), grad[k])
+                loop(delta, own.pointer, own.index, own.value, late, lo, min(hi, delta.shape[-1]), at, grad)
 
     pool.run(task, len(jobs))
 

@@ -22,8 +22,8 @@ from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, 
 from .compiling import helper, kernel
 from .vectors import above, add_to_rows, dots, nonzero, rowwise, sum_rows
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "ready",
-           "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "project",
+           "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
 
 Array = Any
 real: Any = float
@@ -148,13 +148,8 @@ def _gather_values(rows: Array, index: Array, value: Array, lo: int, hi: int, ou
 
 
 @helper
-def arrive(
-    s: int, t: int, row: int, pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, out: Array
-) -> None:  # fmt: skip
-    """out = W in + bias at step t of sample s: copied when the product is ready, otherwise gathered."""
-    if drive.size > 0:
-        _copied(out, drive[s, t])
-        return
+def _project(row: int, pointer: Array, index: Array, value: Array, bias: Array, w_in_t: Array, out: Array) -> None:
+    """out = W in + bias from the events of a row."""
     if value.size == 0:
         sum_rows(w_in_t, index, pointer[row], pointer[row + 1], out)
     else:
@@ -162,6 +157,28 @@ def arrive(
         _gather_values(w_in_t, index, value, pointer[row], pointer[row + 1], out)
     if bias.size > 0:
         _sum(out, out, bias)
+
+
+@kernel("void(int64[::1], int32[::1], real[::1], real[::1], real[:,::1], int64, real[:,::1])")
+def project(
+    pointer: Array, index: Array, value: Array, bias: Array, w_in_t: Array, lo: int, drive: Array
+) -> None:  # fmt: skip
+    """drive[:, lo : lo + n] = W in + bias [S T, N], of n neurons whose weights [K, n] the cache holds."""
+    n = w_in_t.shape[1]
+    own = bias[lo : lo + n] if bias.size > 0 else bias
+    for row in range(drive.shape[0]):
+        _project(row, pointer, index, value, own, w_in_t, drive[row, lo : lo + n])
+
+
+@helper
+def arrive(
+    s: int, t: int, row: int, pointer: Array, index: Array, value: Array, drive: Array, bias: Array, w_in_t: Array, out: Array
+) -> None:  # fmt: skip
+    """out = W in + bias at step t of sample s: copied when the product is ready, otherwise gathered."""
+    if drive.size > 0:
+        _copied(out, drive[s, t])
+        return
+    _project(row, pointer, index, value, bias, w_in_t, out)
 
 
 @helper
@@ -560,20 +577,20 @@ def _retreat_integrator(
                 _sum(gv, gv, grad_potentials[s, t])
 
 
-@kernel("void(real[:,:,::1], int64[::1], int32[::1], real[::1], int64, int64, int64, real[:,::1])")
+@kernel("void(real[:,:,::1], int64[::1], int32[::1], real[::1], int64, int64, int64, int64, real[:,::1])")
 def weight_gradient(
-    delta: Array, pointer: Array, index: Array, value: Array, delayed: int, lo: int, hi: int, grad_t: Array
+    delta: Array, pointer: Array, index: Array, value: Array, delayed: int, lo: int, hi: int, at: int, grad_t: Array
 ) -> None:
-    """grad_t[k, lo:hi] += delta[s, t, lo:hi] (times the value) for every event k of step t (t - 1 when ``delayed``)."""
+    """grad_t[k, at : at + hi - lo] += delta[s, t, lo:hi] (times the value) for every event k of step t (t - 1 when ``delayed``)."""
     samples, steps, _ = delta.shape
     for s in range(samples):
         for t in range(1 if delayed else 0, steps):
             row = s * steps + t - (1 if delayed else 0)
             d = delta[s, t, lo:hi]
             if value.size == 0:
-                add_to_rows(d, index, pointer[row], pointer[row + 1], grad_t, lo)
+                add_to_rows(d, index, pointer[row], pointer[row + 1], grad_t, at)
             else:
                 for e in range(pointer[row], pointer[row + 1]):
-                    g, y = grad_t[index[e], lo:hi], value[e]
+                    g, y = grad_t[index[e], at : at + hi - lo], value[e]
                     for j in range(hi - lo):
                         g[j] += y * d[j]
