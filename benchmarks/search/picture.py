@@ -58,7 +58,8 @@ def _over_epochs(task: str, runs: Runs, left: float, top: float) -> Iterator[str
     yield from _frame(f"{task}: hypervolume on test, mean of the seeds", "epochs spent", left, top)
     for k in range(5):
         yield from _tick(f"{last * k / 4:.0f}", at(last * k / 4, 0.0), below=True)
-        yield from _tick(f"{high * k / 4:.2f}", at(0, high * k / 4), below=False)
+    for k in range(math.floor(high * 5.0 + 1e-9) + 1):
+        yield from _tick(f"{k / 5:.1f}", at(0, k / 5), below=False)
     for arm, mean in means.items():
         corners = [0, *(k for k in range(1, len(mean)) if mean[k] != mean[k - 1]), len(mean) - 1]
         yield _steps([(float(k), float(mean[k])) for k in corners], at, COLOURS[arm], dotted=False)
@@ -77,8 +78,8 @@ def _fronts(task: str, runs: Runs, left: float, top: float) -> Iterator[str]:
         return left + WIDTH * min(1.0, error / worst), top + HEIGHT * (1.0 - share)
 
     yield from _frame(f"{task}: fronts on test, 25 / 50 / 75 % of the seeds", "error, %", left, top)
-    for k in range(6):
-        yield from _tick(f"{worst * k / 5:.0f}", at(worst * k / 5, 1.0), below=True)
+    for error in range(0, math.floor(worst + 1e-9) + 1, 10):
+        yield from _tick(str(error), at(error, 1.0), below=True)
     for power in range(math.ceil(low), math.floor(high) + 1):
         yield from _tick(f"{10**power:,} ops", at(0.0, 10.0**power), below=False)
     for arm, own in runs.items():

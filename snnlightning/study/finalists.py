@@ -16,7 +16,7 @@ from ..pareto import non_dominated
 from .archive import Archive, Entry
 from .evaluate import evaluate_on_test
 from .files import STATE, read_json, trial_directory
-from .front import Front, FrontPoint, front_points, hypervolume_of, sweep_of
+from .front import Front, FrontPoint, front_points, hypervolume_of, points_of, sweep_of
 from .interrupts import Interrupts
 from .jobs import Job
 from .pool import AbstractPool, training_here
@@ -38,9 +38,10 @@ _ORDERS = 1_000_000
 
 
 def choose_finalists(rows: Sequence[TrialRow], config: "StudyConfig", samples: int, limit: int) -> list[FrontPoint]:
-    """The front, and trials that would be on it if their accuracy were one standard error better.
+    """The front, and what would be on it if its accuracy were one standard error better.
 
-    The standard error is that of a share of the validation samples: sqrt(p (1 - p) / samples).
+    The standard error is that of a share of the validation samples: sqrt(p (1 - p) / samples). Of a trial that has nothing on the
+    front it is the most accurate such network that counts: its own, or one that its sweep found.
 
     Args:
         rows: all finished trials.
@@ -51,14 +52,15 @@ def choose_finalists(rows: Sequence[TrialRow], config: "StudyConfig", samples: i
     front = front_points(rows, config.objectives)
     near: list[tuple[float, FrontPoint]] = []
     if samples and "accuracy" in config.objectives:
+        costs = [config.costs(point.values) for point in front]
         known = {point.row.number for point in front}
-        beside = [row for row in rows if row.state == "complete" and row.number not in known]
-        for row in beside:
-            share = row.values["accuracy"]
-            error = math.sqrt(share * (1.0 - share) / samples)
-            hoped = config.costs({**row.values, "accuracy": share + error})
-            if non_dominated([hoped, *(config.costs(point.values) for point in front)])[0]:
-                near.append((-share, FrontPoint(row, row.values)))
+        for row in rows:
+            hopeful = [
+                (-point.values["accuracy"], point)
+                for point in points_of(row)
+                if row.number not in known and non_dominated([_hoped(point, config, samples), *costs])[0]
+            ]
+            near += sorted(hopeful, key=lambda pair: pair[0])[:1]
     chosen: list[FrontPoint] = []
     trials: set[int] = set()
     for point in [*front, *(point for _, point in sorted(near, key=lambda pair: (pair[0], pair[1].row.number)))]:
@@ -66,6 +68,12 @@ def choose_finalists(rows: Sequence[TrialRow], config: "StudyConfig", samples: i
             trials.add(point.row.number)
             chosen.append(point)
     return chosen
+
+
+def _hoped(point: FrontPoint, config: "StudyConfig", samples: int) -> list[float]:
+    """Its costs if its accuracy were one standard error better."""
+    share = point.values["accuracy"]
+    return config.costs({**point.values, "accuracy": share + math.sqrt(share * (1.0 - share) / samples)})
 
 
 def replay(

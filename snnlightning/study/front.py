@@ -14,7 +14,16 @@ from .rows import TrialRow
 if TYPE_CHECKING:
     from .config import StudyConfig
 
-__all__ = ["Front", "FrontPoint", "front_points", "hypervolume_of", "make_front", "sweep_of", "write_front"]
+__all__ = [
+    "Front",
+    "FrontPoint",
+    "front_points",
+    "hypervolume_of",
+    "make_front",
+    "points_of",
+    "sweep_of",
+    "write_front",
+]
 
 Front = dict[str, Any]
 """What ``front.json`` holds; see the design: study, directions, scales, reference_point, hypervolume, points."""
@@ -42,13 +51,18 @@ class FrontPoint:
         return folder if self.swept is None else folder / "swept" / self.swept.label
 
 
+def points_of(row: TrialRow) -> list[FrontPoint]:
+    """The feasible networks of a trial: its own, and those of its sweep."""
+    own = [FrontPoint(row, row.values)] if row.state == "complete" else []
+    return own + [FrontPoint(row, point.values, point) for point in row.swept]
+
+
 def front_points(rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> list[FrontPoint]:
     """The feasible networks that no feasible network dominates, best in the first objective first.
 
     Of networks with equal values the oldest stays, and a trial's own before those of its sweep.
     """
-    candidates = [FrontPoint(row, row.values) for row in rows if row.state == "complete"]
-    candidates += [FrontPoint(row, point.values, point) for row in rows for point in row.swept]
+    candidates = [point for row in rows for point in points_of(row)]
     if not candidates:
         return []
     costs = [tuple(_costs(point.values, objectives)) for point in candidates]

@@ -6,14 +6,17 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 
 from snnlightning.errors import ConfigurationError
 from snnlightning.pareto import dominance_ranks
 from snnlightning.study import Study, StudyConfig
 from snnlightning.study.archive import Archive, Entry
 from snnlightning.study.desk import Desk
-from snnlightning.study.jobs import Result
+from snnlightning.study.files import read_yaml
+from snnlightning.study.jobs import Job, Result
 from snnlightning.study.policies import Scratch
+from snnlightning.study.trial import run_trial
 
 from .conftest import config, outcomes
 
@@ -121,10 +124,28 @@ def test_no_sampler_ever_sees_a_pruned_trial_and_each_rung_tells_its_own_values(
             assert record.result is None or record.result is desk.archive[record.number].results[rung]
 
 
-def test_the_budget_in_epochs_is_spent_and_never_exceeded(tmp_path: Path) -> None:
-    study = Study(config(**RUNGS), tmp_path / "study")
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = Study(config(**RUNGS), tmp_path_factory.mktemp("halved") / "study")
     study.run(workers=0)
-    rows = study.rows()
+    return study
+
+
+def test_what_halted_at_every_rung_is_what_its_parameters_give_in_one_go(halved: Study, tmp_path: Path) -> None:
+    row = next(row for row in halved.rows() if row.epochs == 4)
+    trial = read_yaml(halved.directory / f"trials/{row.number}/config.yaml")
+    job = Job(order=0, number=row.number, action="train", config=trial, until_epoch=4)
+    again = run_trial(job, tmp_path, halved.config.ranking)
+    assert {name: again.metrics[f"val_{name}"] for name in row.values} == row.values
+    halting, whole = (
+        torch.load(folder / f"trials/{row.number}/best.ckpt", weights_only=True)["state_dict"]
+        for folder in (halved.directory, tmp_path)
+    )
+    assert all(torch.equal(halting[name], whole[name]) for name in whole)
+
+
+def test_the_budget_in_epochs_is_spent_and_never_exceeded(halved: Study) -> None:
+    rows = halved.rows()
     spent = sum(row.charged for row in rows)
     assert 28 - 1 < spent <= 28
     assert len(rows) > 7, "most trainings should have been short"

@@ -1,5 +1,6 @@
 """What repeated trainings say of a front: intervals, who probably beats whom, what half of all searches attain."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from snnlightning.pareto import attainment
 from snnlightning.study import Study
 from snnlightning.study.files import read_json, read_yaml
 from snnlightning.study.finalists import choose_finalists
+from snnlightning.study.jobs import SweptPoint
 from snnlightning.study.truth import Interval, interval, probability_no_worse
 
 from .conftest import complete_row, config, front
@@ -66,6 +68,25 @@ def test_finalists_are_the_front_and_what_one_standard_error_keeps_from_it() -> 
     assert numbers(100, 12) == [0, 3, 1]
     assert numbers(100, 2) == [0, 3], "those of the front first"
     assert numbers(0, 12) == [0, 3], "nobody knows how many samples there are"
+
+
+def test_of_a_trial_beside_the_front_the_most_accurate_network_that_may_belong_to_it_is_a_finalist() -> None:
+    """Its own is too far behind; of its sweep one is within a standard error, another too, and a third is not."""
+    found = [(0.875, 98.5), (0.88, 99.0), (0.5, 60.0)]
+    swept = tuple(
+        SweptPoint(stop_step=4 + k, prune=0.5, values={"accuracy": accuracy, "synops": synops})
+        for k, (accuracy, synops) in enumerate(found)
+    )
+    rows = [
+        complete_row(0, 0.90, 98.0),
+        dataclasses.replace(complete_row(1, 0.86, 150.0), swept=swept),
+        complete_row(2, 0.85, 90.0),
+        complete_row(3, 0.6, 50.0),
+    ]
+    chosen = choose_finalists(rows, config(), 100, 12)
+    assert [(point.row.number, point.kind) for point in chosen[-1:]] == [(1, "swept")]
+    assert chosen[-1].values == {"accuracy": 0.88, "synops": 99.0}
+    assert [point.row.number for point in chosen] == [0, 2, 3, 1]
 
 
 @pytest.mark.slow
