@@ -189,10 +189,17 @@ class _Pass:
         learns = torch.is_grad_enabled()
         self.inputs = [t for t in (self.x, *leaves.values()) if t.requires_grad] if learns else []
         self.parameters = [p for p in named.values() if p.requires_grad] if learns else []
-        recorder.warm(there_and_back)
+        buffers = list(network.buffers())
+        before = [buffer.detach().clone() for buffer in buffers]
+        with torch.random.fork_rng(
+            [x.device] if x.device.type == "cuda" else []
+        ):  # a pass that nobody asked for leaves nothing behind
+            recorder.warm(there_and_back)
+        for buffer, was in zip(buffers, before, strict=True):
+            buffer.data.copy_(was)
         self.tree, self.forward = recorder(forward)
         given = (self.x, *leaves.values())
-        known = {id(tensor) for tensor in (*given, *network.buffers())}
+        known = {id(tensor) for tensor in (*given, *buffers)}
         self.outputs = tuple({id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in known}.values())
         self.plain = [tensor.detach() for tensor in self.outputs]
         self.owned = tuple(named.values())

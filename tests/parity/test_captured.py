@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from snnlightning.errors import ConfigurationError
 from snnlightning.events import Events
-from snnlightning.layers import Captured, Members, SpikingLayer, SpikingNetwork
+from snnlightning.layers import BatchNorm, Captured, Dropout, Members, SpikingLayer, SpikingNetwork
 from snnlightning.layers.captured import _tensors
 from snnlightning.neurons import LI, CubaLIF
 from snnlightning.readouts import MeanOverTime
@@ -218,6 +218,40 @@ def test_members_are_recorded_together():
         same(out, together(x))
         out.logits.sum().backward()
         assert out.members[1].records[0].connections[0].weight is not None
+
+
+def test_running_means_and_random_numbers_are_those_of_the_passes_that_were_asked_for():
+    """The pass before the recording is nobody's. (A graph does not run while it is recorded; the stand-in does, and is undone here.)"""
+
+    class Undone(Again):
+        def __call__(self, work: Any) -> Any:
+            before = {name: b.clone() for name, b in fast.network.named_buffers()}
+            state = torch.get_rng_state()
+            found = super().__call__(work)
+            torch.set_rng_state(state)
+            for name, b in fast.network.named_buffers():
+                b.data.copy_(before[name])
+            return found
+
+    def normalised() -> SpikingNetwork:
+        torch.manual_seed(0)
+        hidden = SpikingLayer(12, 20, neuron=CubaLIF(), surrogate=Triangle(), norm=BatchNorm(20))
+        return SpikingNetwork([hidden, Dropout(0.5), SpikingLayer(20, 3, neuron=LI())], MeanOverTime()).to(DEVICE)
+
+    plain = normalised()
+    fast = Captured(normalised(), recorder=None if ON_GPU else Undone())
+    given = inputs(6)
+    with torch.no_grad():
+        torch.manual_seed(1)
+        answers = [fast(x).logits for x in given]
+        torch.manual_seed(1)
+        expected = [plain(x).logits for x in given]
+    assert len(fast._passes) == 1
+    for name, buffer in plain.named_buffers():
+        torch.testing.assert_close(dict(fast.network.named_buffers())[name], buffer, msg=name)
+    if not ON_GPU:  # a graph counts its random numbers in steps of its own
+        for mine, theirs in zip(answers, expected, strict=True):
+            assert torch.equal(mine, theirs)
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_says_why(caplog):
