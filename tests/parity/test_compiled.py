@@ -323,7 +323,7 @@ def test_a_packed_derivative_gives_the_bits_of_one_computed_again(neuron, potent
 @backends
 def test_weights_that_go_block_by_block_give_the_bits_of_those_that_go_whole(neuron, counts, backend, monkeypatch):
     tensors = inputs(neuron, 100, dtype=torch.float32, density=0.1, counts=counts, batch=5)
-    given = [tensors[name].requires_grad_() for name in ("x", "w_in", "bias")]
+    given = [tensors[name].requires_grad_() for name in ("x", "w_in", "bias", "w_rec") if name in tensors]
     spike = Triangle() if neuron.spiking else None
     found, threads = [], torch.get_num_threads()
     monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)  # so that the drive is made again in the backward pass
@@ -331,12 +331,12 @@ def test_weights_that_go_block_by_block_give_the_bits_of_those_that_go_whole(neu
         for cached, count in ((10**9, 1), (0, 1), (0, 3)):
             monkeypatch.setattr(fused_layer, "_CACHED_BYTES", cached)
             torch.set_num_threads(count)
-            trace = scan(neuron, *given[:2], bias=given[2], spike=spike, backend=backend)
+            trace = scan(neuron, *given[:2], *given[3:], bias=given[2], spike=spike, backend=backend)
             loss = trace.output.square().sum() + trace.state[-1].sin().sum()
             found.append([trace.output, *trace.state, *torch.autograd.grad(loss, given)])
     finally:
         torch.set_num_threads(threads)
-    assert found[0][-2].count_nonzero() > 100
+    assert found[0][-len(given) + 1].count_nonzero() > 100  # of w_in
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 

@@ -75,8 +75,8 @@ _BLOCK = 256
 
 
 _CACHED_BYTES = 2**20
-"""Weights of a layer without recurrence that are more than this go block of neurons by block, each half as large: it stays in the second
-cache while the events of all steps pass. One row after the other of 64 MB comes from memory, which takes five times as long."""
+"""Input weights that are more than this go block of neurons by block, each half as large: it stays in the second cache while the events of
+all steps pass. One row after the other of 64 MB comes from memory, which takes five times as long."""
 
 
 _SHORT_ROW = 32
@@ -368,8 +368,8 @@ class _Numbers:
         return array.reshape(self.members, *array.shape[len(self.axis) :])
 
     def blocked(self, w_in: Tensor | None) -> list[tuple[int, int]]:
-        """Neurons lo ... hi - 1 of each block of w_in, none where it is small or steps wait for each other."""
-        if w_in is None or self.axis or self.flags & RECURRENT or w_in.numel() * self.real.itemsize <= _CACHED_BYTES:
+        """Neurons lo ... hi - 1 of each block of w_in, none where it is small."""
+        if w_in is None or self.axis or w_in.numel() * self.real.itemsize <= _CACHED_BYTES:
             return []
         width = max(64, _CACHED_BYTES // 2 // (w_in.shape[1] * self.real.itemsize) // 64 * 64)
         return [(lo, min(lo + width, self.features)) for lo in range(0, self.features, width)]
@@ -668,7 +668,7 @@ def _forward(
         _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
         if packed is not None and packs:
             kept = cast(_Kept, tuple(numbers.own(chunk[0], *kept)))  # h is made as in the backward pass
-            psi = kept[0] if seen is None else np.empty_like(kept[0])
+            psi = np.empty_like(kept[0])  # in its place, a loop that is vectorised would be slower than into another
             packed.slopes.write(chunk[0], kept, psi)
             if numbers.silent:
                 (resting,) = numbers.own(chunk[0], resting)
@@ -747,7 +747,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_z = start("z") if recursion.delayed else None
     adaptive, stored = numbers.adaptive, ctx.stored
     wanted = _stored(numbers, call, wants_coefficients)
-    needs_potentials, needs_currents = wanted[0], wanted[2]
+    needs_potentials = wanted[0]
     through_w_rec = w_rec is not None and neuron.spiking and not getattr(neuron, "detach_recurrent", False)
     weights = {**ctx.weights, "drive": numbers.all(drive)}
     w_back = w_back_t = None
@@ -824,8 +824,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         psi = numbers.own(k, _part(from_readout, chunks[j], none3))[0]
         if neuron.spiking:
             own = kept[3] if adaptive else kept[0]
-            # In place when nobody reads it any more.
-            psi = np.empty_like(own) if stored is not None or (not adaptive and needs_currents) else own
+            psi = np.empty_like(own)
             slopes.write(k, kept, psi)
         through_time(j, kept, psi)
 
