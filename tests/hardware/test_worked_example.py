@@ -116,6 +116,25 @@ def test_loihi_placement():
     assert placement.memory_bits["hidden_0"] / 1_048_576 == pytest.approx(0.992, abs=5e-4)
 
 
+def test_the_terms_before_silicon():
+    terms = {term.name: term.energy_uj.nominal for term in estimate(COUNTS, "davies2018_loihi").terms}
+    assert terms["synop_pj"] == pytest.approx(19.68, abs=5e-3)
+    assert terms["neuron_access_pj"] + terms["neuron_update_pj"] == pytest.approx(2.24, abs=5e-3)
+    assert terms["message_pj"] == pytest.approx(0.014, abs=5e-4)
+
+
+def test_odin_at_biological_rates_is_the_upper_end_of_its_band():
+    assert estimate(COUNTS, "frenkel2019_odin").all_in_uj.high == pytest.approx(45.0, abs=0.5)
+
+
+def test_spinnaker_holds_it_on_two_to_four_cores_as_far_as_its_limits_are_known():
+    result = estimate(COUNTS, "kerasspiking_spinnaker", dt_ms=1.0)
+    assert 2 <= len(result.placement.cores) <= 4
+    assert not result.walls
+    assert result.fits is None
+    assert "synapses" in result.unchecked
+
+
 def test_dynap_se_by_hand():
     """834,048 x 26 + 2,048 x (260 + 507) + (1,050 + 2 x 2,048) x (2,200 + 78) pJ: 34.98 uJ.
 
@@ -140,6 +159,9 @@ def test_what_does_not_fit(profile):
     result = estimate(COUNTS, profile)
     assert result.fits is False
     assert {wall.name for wall in result.walls} == WALLS[profile]
+    # 700 inputs and 256 recurrent neurons come into each neuron of the layer.
+    needed = {"fan_in": 956, "inputs": 700, "outputs": 20}
+    assert all(wall.needed == needed[wall.name] for wall in result.walls if wall.name in needed)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -474,6 +475,7 @@ def test_without_nir_the_message_says_what_to_install(monkeypatch):
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr(errors.importlib, "import_module", missing)
+    monkeypatch.delitem(sys.modules, "nir", raising=False)
     with pytest.raises(
         MissingDependencyError, match=r"NIR export and import needs nir, .* pip install 'snnlightning\[nir\]'"
     ):
