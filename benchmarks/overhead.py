@@ -84,7 +84,7 @@ def counting(repeats: int) -> None:
     CPU time. What a batch costs to count is timed within the pass, against everything else of the same pass, so that other work
     on the machine slows both. What comes once per pass (most of it Lightning's, for nine logged values) is the difference of
     two passes of one sample, with counts and without. Counts are plain NumPy in the first rows, before anything is compiled, and
-    by compiled code in the others.
+    by machine code of C++ or of Numba in the others.
     """
     x, y = (torch.rand(1024, 100, 700) < 0.015).float(), torch.randint(20, (1024,))
     dense_batches = [(x[k : k + 64], y[k : k + 64]) for k in range(0, 1024, 64)]
@@ -93,9 +93,9 @@ def counting(repeats: int) -> None:
         "\n| layers | counts | input | weights | ms of a batch | counting it | once per pass, ms | in a pass of 2,304 |"
     )
     print("| --- " * 8 + "|")
-    for backend, way in (("reference", "plain"), ("reference", "compiled"), ("numba", "compiled")):
-        if way == "compiled":
-            _validate(_classifier(snn.SpikingClassifier, "numba", True), listed[:1])()
+    for backend, way in (("reference", "NumPy"), ("cpp", "C++"), ("reference", "Numba"), ("numba", "Numba")):
+        if way != "NumPy":  # a layer's loops bring those of the counts along
+            _validate(_classifier(snn.SpikingClassifier, "cpp" if way == "C++" else "numba", True), listed[:1])()
         for name, batches in (("dense", dense_batches), ("events", listed)):
             for weights, pruned in (("whole", False), ("pruned", True)):
                 row = _counted_pass(backend, [batches[k % 16] for k in range(BATCHES)], pruned, repeats)

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError
 from ..events import Events, dense, known, listed
-from ..neurons._numba import compiling
 from ..typing import Connection, Delay, LayerRecord
-from . import _listed__numba, _same__numba, _steps__numba
+from ._listed import listed_by_loop
+from ._loops import compiled, loop
 from ._reached import Together, passed_by_ones, reached_by_events
 
 __all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
@@ -230,8 +230,8 @@ class Synapses:
         if self._made_of != self._shape_of(connection):
             return False
         weight = connection.weight.detach()
-        if (same := _same__numba.same(weight, self._bytes)) is not None:
-            return same
+        if compiled() and weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.is_contiguous():
+            return not loop("differ")(weight.numpy().reshape(-1), self._bytes.numpy())
         there = weight.bool()
         if there.device.type == "cpu":
             return bool((there.numpy() == self.there.numpy()).all())  # several times sooner than torch.equal of bool
@@ -350,11 +350,12 @@ def _everywhere(layer: _Waiting, tallies: Tallies) -> Tensor | None:
 
 def _steps_with_input(layer: _Waiting, tallies: Tallies) -> int:
     """How many steps those are."""
-    if compiling.in_use() and 1 <= len(layer.fully) <= 2:
+    if compiled() and 1 <= len(layer.fully) <= 2:
         lists = [tallies.at_hand(connection) for connection in layer.fully]
         given = [events.pointer for events in lists if events is not None]
         if len(given) == len(lists) and given[0].device.type == "cpu":
-            return _steps__numba.steps_with_events(given)
+            steps: int = loop("steps_with_events")(given[0].numpy(), given[-1].numpy())
+            return steps
     everywhere = _everywhere(layer, tallies)
     return 0 if everywhere is None else int(torch.count_nonzero(everywhere))
 
@@ -409,7 +410,7 @@ def _by_lists(group: list[_Waiting], tallies: Tallies, together: "dict[tuple[Any
     lists: dict[int, Events | _Later | None] = {key: tallies.at_hand(sent) for key, sent in sources.items()}
     for key in sorted(sources, key=lambda key: sources[key].activity.numel()):
         if lists[key] is None:
-            later = any(isinstance(events, Events) for events in lists.values()) and not compiling.in_use()
+            later = any(isinstance(events, Events) for events in lists.values()) and not compiled()
             lists[key] = _Later(sources[key], tallies) if later else tallies.events(sources[key])
     given = [events for events in lists.values() if events is not None]
     if len(given) < len(lists):
@@ -583,8 +584,8 @@ def _events(activity: Tensor) -> Events | None:
         return None
     shape = (*activity.shape[:2], activity.shape[2:].numel())
     rows, at_most = activity.reshape(-1, shape[2]), int(_MOSTLY_ZERO * activity.numel())
-    if compiling.in_use() and activity.dtype in (torch.float32, torch.float64):
-        found = _listed__numba.listed(rows, at_most)
+    if compiled() and activity.dtype in (torch.float32, torch.float64):
+        found = listed_by_loop(rows, at_most)
     else:
         found = listed(rows, at_most)
     if found is None:

@@ -3,7 +3,7 @@
     reached[r, n] = always[n] or everywhere[r] or (some event (r, j) of some source has a weight [n, j] that is not zero)
 
 64 neurons are the bits of a word, and each event sets those it reaches. Where few weights are zero, few events make a row
-complete, and the rest of them is not looked at. ``_reached__numba`` does the same, an event at a time.
+complete, and the rest of them is not looked at.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ..events import Events
-from ..neurons._numba import compiling
+from ._loops import compiled, loop
 
-__all__ = ["BLOCK", "Together", "passed_by_ones", "plain", "reached_by_events"]
+__all__ = ["BLOCK", "Together", "by_loop", "passed_by_ones", "plain", "reached_by_events"]
 
 Array = np.ndarray[Any, Any]
 Lists = Sequence[Events | Callable[[Array], tuple[Array, Array, Array]]]
@@ -108,10 +108,8 @@ def reached_by_events(
         always: neurons that have input at every step, bool [N] of each layer; None: there are none.
     """
     given = [events for events in lists if isinstance(events, Events)]
-    if compiling.in_use() and len(given) == len(lists):
-        from . import _reached__numba as compiled  # which starts from here
-
-        return compiled.reached_by_events(given, together, everywhere, always)
+    if compiled() and len(given) == len(lists):
+        return by_loop(given, together, everywhere, always)
     return plain(lists, together, everywhere, always)
 
 
@@ -122,10 +120,14 @@ def passed_by_ones(index: Tensor, fan_outs: Sequence[Tensor]) -> list[int]:
         index: the neuron of each, int32.
         fan_outs: of each neuron, int64.
     """
-    if compiling.in_use() and index.device.type == "cpu":
-        from . import _reached__numba as compiled
-
-        return compiled.passed_by_ones(index, fan_outs)
+    if compiled() and index.device.type == "cpu":
+        events, tables = index.numpy(), [fan_out.numpy() for fan_out in fan_outs]
+        passed: list[int] = []
+        for k in range(0, len(tables) - 1, 2):
+            both = np.empty(2, np.int64)
+            loop("passed_by_two")(events, tables[k], tables[k + 1], both)
+            passed += both.tolist()
+        return [*passed, loop("passed_by_one")(events, tables[-1])] if len(tables) % 2 else passed
     counts = torch.bincount(index, minlength=len(fan_outs[0]))
     return [int(torch.dot(counts, fan_out)) for fan_out in fan_outs]
 
@@ -148,6 +150,29 @@ def plain(lists: Lists, together: Together, everywhere: Tensor | None, always: S
             _look(left, *given(rows.take(some)), together.absent[k], together.near[k])
             waiting[:, some] = left
     return together.reached(_bits_set(waiting).tolist(), all_rows)
+
+
+def by_loop(
+    lists: Sequence[Events], together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]
+) -> list[int]:
+    """The same with machine code, an event at a time, row by row, until every neuron of the row has input."""
+    rows = lists[0].shape[:2].numel()
+    done = np.zeros(rows, np.uint8) if everywhere is None else everywhere.flatten().numpy().view(np.uint8)
+    waiting = together.waiting_blocks(always)
+    missing = np.zeros(waiting.shape, np.int64)
+    # The longest list first: it leaves least to look for. Two at a time; what they leave open the next ones find.
+    order = sorted(range(len(lists)), key=lambda k: -len(lists[k].index))
+    still = together.complete_blocks[None] if len(lists) <= 2 else np.empty((rows, *waiting.shape), np.int64)
+    look = loop("reach")
+    for k in range(0, len(order), 2):
+        one, other = order[k], order[min(k + 1, len(order) - 1)]
+        a, b = lists[one], lists[other]
+        look(
+            a.pointer.numpy(), a.index.numpy(), *together.blocks[one],
+            b.pointer.numpy(), b.index.numpy(), *together.blocks[other], one != other,
+            waiting, done, still, missing, k == 0, k + 2 >= len(order),
+        )  # fmt: skip
+    return together.reached(missing.reshape(-1).tolist(), rows)
 
 
 def _in_blocks(words: Array) -> Array:

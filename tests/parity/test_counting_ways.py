@@ -10,11 +10,30 @@ from torch.nn import functional as F
 
 from snnlightning.events import Events, listed
 from snnlightning.layers import SpikingLayer, SpikingNetwork
-from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _reached
+from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _listed, _reached
 from snnlightning.neurons import LI, LIF
+from snnlightning.neurons._cpp import building
 from snnlightning.neurons._numba import compiling
 from snnlightning.readouts import MaxOverTime
 from snnlightning.typing import Connection, Convolution, LayerRecord
+
+
+@pytest.fixture(params=["numba", "cpp"])
+def machine_code(request, monkeypatch):
+    """The loops of one compiler, whatever this process has used before."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    elif building.reason() is not None:
+        pytest.skip(building.reason())
+    monkeypatch.setattr(compiling, "in_use", lambda: request.param == "numba")
+    monkeypatch.setattr(building, "in_use", lambda: request.param == "cpp")
+
+
+@pytest.fixture
+def no_machine_code(monkeypatch):
+    monkeypatch.setattr(compiling, "in_use", lambda: False)
+    monkeypatch.setattr(building, "in_use", lambda: False)
+
 
 KINDS = ["ones", "ternary", "counts", "analog", "odd", "silent", "full"]
 
@@ -240,10 +259,7 @@ def sources(post: int, pre: int, kind: str) -> tuple[list[Events], _reached.Toge
 @pytest.mark.parametrize("kind", KEPT)
 @pytest.mark.parametrize("post", [1, 63, 64, 65, 130, 600])
 @pytest.mark.parametrize("pre", [1, 7, 300])
-def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind):
-    pytest.importorskip("numba")
-    from snnlightning.metrics import _reached__numba
-
+def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind, machine_code):
     lists, together, arrives = sources(post, pre, kind)
     everywhere = torch.rand(3, 11, generator=torch.Generator().manual_seed(0)) < 0.2
     some = torch.arange(post).fmod(3) == 1
@@ -254,13 +270,14 @@ def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind):
             here = here if steps is None else [one | steps.flatten()[:, None] for one in here]
             expected = [int(one.sum()) for one in here]
             assert _reached.plain(lists, together, steps, [always, None]) == expected
-            assert _reached__numba.reached_by_events(lists, together, steps, [always, None]) == expected
+            assert _reached.by_loop(lists, together, steps, [always, None]) == expected
 
 
 @pytest.mark.parametrize("kind", KEPT)
 @pytest.mark.parametrize("rows", [0.0, 0.25, 1.1])
-def test_a_source_that_is_looked_at_where_it_must_be_counts_like_one_that_was_listed(rows, kind, monkeypatch):
-    monkeypatch.setattr(compiling, "in_use", lambda: False)
+def test_a_source_that_is_looked_at_where_it_must_be_counts_like_one_that_was_listed(
+    rows, kind, monkeypatch, no_machine_code
+):
     monkeypatch.setattr(_counting, "_FEW_ROWS", rows)
     generator = torch.Generator().manual_seed(3)
     x, z = activity("ones", 40), activity("ones", 7, density=0.4)
@@ -282,13 +299,10 @@ def test_a_source_that_is_looked_at_where_it_must_be_counts_like_one_that_was_li
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("features", [1, 7, 8, 9, 700])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_compiled_lists_are_the_plain_ones(dtype, features, kind):
-    pytest.importorskip("numba")
-    from snnlightning.metrics import _listed__numba
-
+def test_compiled_lists_are_the_plain_ones(dtype, features, kind, machine_code):
     x = activity(kind, features, dtype).flatten(0, 1)
     for at_most in (x.numel(), 3):
-        expected, found = listed(x, at_most), _listed__numba.listed(x, at_most)
+        expected, found = listed(x, at_most), _listed.listed_by_loop(x, at_most)
         assert (expected is None) == (found is None)
         if expected is not None and found is not None:
             assert all(torch.equal(a, b) for a, b in zip(expected[:2], found[:2], strict=True))
@@ -297,33 +311,54 @@ def test_compiled_lists_are_the_plain_ones(dtype, features, kind):
                 torch.testing.assert_close(found[2], expected[2], rtol=0, atol=0, equal_nan=True)
 
 
-def test_synapses_that_ones_pass_are_summed_alike_by_compiled_code_and_plain(monkeypatch):
-    pytest.importorskip("numba")
+def test_synapses_that_ones_pass_are_summed_alike_by_compiled_code(machine_code):
+    check_sums()
+
+
+def test_synapses_that_ones_pass_are_summed_alike_by_plain_code(no_machine_code):
+    check_sums()
+
+
+def check_sums() -> None:
     index, fan_out = torch.randint(0, 40, (1003,), dtype=torch.int32), torch.arange(40) * 2**40
     by_hand = sum(int(fan_out[k]) for k in index.tolist())
-    for used in (False, True):
-        monkeypatch.setattr(compiling, "in_use", lambda used=used: used)
-        assert _reached.passed_by_ones(index, [fan_out, fan_out * 3]) == [by_hand, 3 * by_hand]
-        assert _reached.passed_by_ones(index[:0], [fan_out]) == [0]
+    for times in ([1], [1, 3], [1, 3, 2]):
+        fan_outs = [fan_out * factor for factor in times]
+        assert _reached.passed_by_ones(index, fan_outs) == [factor * by_hand for factor in times]
+        assert _reached.passed_by_ones(index[:0], fan_outs) == [0] * len(times)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
-def test_compiled_code_tells_which_weights_are_still_zero(size, monkeypatch):
-    pytest.importorskip("numba")
-    from snnlightning.metrics import _same__numba
-
-    monkeypatch.setattr(compiling, "in_use", lambda: True)
+def test_compiled_code_tells_which_weights_are_still_zero(size, machine_code):
     weight = torch.randn(size, 3)
     weight[0] = torch.tensor([torch.nan, -0.0, 2.0**-149])
-    there = weight.bool().view(torch.uint8).flatten()
-    assert there[:3].tolist() == [1, 0, 1]
-    assert _same__numba.same(weight, there)
+    x = torch.ones(1, 1, 3)
+    synapses = _counting.Synapses(Connection("l.w", "input", x, weight, True))
+    assert synapses.there[0].tolist() == [True, False, True]
+
+    def still(other: torch.Tensor) -> bool:
+        return synapses.still(Connection("l.w", "input", x, other, True))
+
+    assert still(weight)
+    assert still(weight.mT.contiguous().mT)
     for at in (0, size - 1):
         for value in (0.0, 1.0):
             other = weight.clone()
             other[at, 2] = value
-            assert _same__numba.same(other, there) == (value != 0)
-    assert _same__numba.same(weight.double(), there) is _same__numba.same(weight[:, ::2], there) is None
+            assert still(other) == (value != 0)
+
+
+@pytest.mark.parametrize("lists", [1, 2])
+def test_compiled_code_counts_the_steps_in_which_something_is_sent(lists, machine_code):
+    sent = [activity("ones", 5), activity("ones", 7)][:lists]
+    weights = [torch.ones(4, x.shape[2]) for x in sent]
+    into = [
+        Connection(f"l.w{k}", "input", Events.from_dense(x), w, True)
+        for k, (x, w) in enumerate(zip(sent, weights, strict=True))
+    ]
+    found = counted([LayerRecord("l", False, torch.zeros(3, 11, 4), (), None, tuple(into))])
+    steps = torch.cat(sent, dim=2).any(dim=2).sum()
+    assert found.active_updates["l"] * 3 == 4 * int(steps) < 4 * 33
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ...errors import SnnLightningError
 
-__all__ = ["BuildError", "folder", "library", "reason"]
+__all__ = ["BuildError", "folder", "in_use", "library", "reason"]
 
 logger = logging.getLogger("snnlightning.cpp")
 
@@ -52,6 +52,14 @@ def reason() -> str | None:
     except BuildError as error:
         return str(error)
     return None
+
+
+_loaded: set[str] = set()
+
+
+def in_use() -> bool:
+    """Whether this process has the library at work already."""
+    return bool(_loaded)
 
 
 @functools.cache
@@ -89,16 +97,22 @@ def _library(where: Path) -> ctypes.CDLL:
         with _one_process_at_a_time(where):
             if not (where / name).exists():
                 _build(compiler, source, where, name)
-        return ctypes.CDLL(str(where / name))
+        return _load(where / name)
     except OSError as error:
         # No place for a cache, or a library that a crash cut short: one for this process only.
         logger.info("the C++ loops are not kept on disk (%s); set SNNLIGHTNING_CACHE_DIR to a folder.", error)
     with tempfile.TemporaryDirectory() as private:
         _build(compiler, source, Path(private), name)
         try:
-            return ctypes.CDLL(str(Path(private) / name))
+            return _load(Path(private) / name)
         except OSError as error:
             raise BuildError(f"the library of the C++ loops does not load ({error})") from None
+
+
+def _load(file: Path) -> ctypes.CDLL:
+    loaded = ctypes.CDLL(str(file))
+    _loaded.add(file.name)
+    return loaded
 
 
 def _source() -> str:

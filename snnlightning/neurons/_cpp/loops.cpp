@@ -898,6 +898,87 @@ template <class T> I retreat_adlif(const I* given) {
 
 #endif
 
+// The loops of ../../metrics/_loops__numba.py.
+
+// Three words lose what the events e to stop do not leave open, four events at a time; ``none`` is an event that reaches nothing.
+inline void leave(I e, I stop, const J* R index, I last, I none, const I* R absent, const I* R near, I* R open) {
+    I a = open[0], b = open[1], c = open[2];
+    while (e < stop && ((a & near[0]) | (b & near[1]) | (c & near[2])) != 0) {
+        const auto or_none = [&](I k) {
+            const I found = index[std::min(k, last)];
+            return absent + 3 * (k < stop ? found : none);
+        };
+        const I *i = absent + 3 * index[e], *j = or_none(e + 1), *k = or_none(e + 2), *m = or_none(e + 3);
+        a &= (i[0] & j[0]) & (k[0] & m[0]);
+        b &= (i[1] & j[1]) & (k[1] & m[1]);
+        c &= (i[2] & j[2]) & (k[2] & m[2]);
+        e += 4;
+    }
+    open[0] = a, open[1] = b, open[2] = c;
+}
+
+template <class T> I reach(const I* given) {
+    Given g = {given};
+    auto pointer = g.array<I>();
+    auto index = g.array<J>();
+    auto absent = g.array<I>(), near = g.array<I>(), pointer_b = g.array<I>();
+    auto index_b = g.array<J>();
+    auto absent_b = g.array<I>(), near_b = g.array<I>();
+    const I two = g.number();
+    auto waiting = g.array<I>();
+    auto done = g.array<uint8_t>();
+    auto still = g.array<I>(), missing = g.array<I>();
+    const I is_first = g.number(), is_last = g.number();
+    EACH(n, waiting.a) EACH(r, done.a) {
+        if (done.p[r]) continue;
+        I open[3];
+        std::copy_n(is_first ? waiting(n) : still(r, n), 3, open);
+        leave(pointer.p[r], pointer.p[r + 1], index.p, index.a - 1, absent.b - 1, absent(n), near(n), open);
+        if (two) leave(pointer_b.p[r], pointer_b.p[r + 1], index_b.p, index_b.a - 1, absent_b.b - 1, absent_b(n), near_b(n), open);
+        if (!is_last) std::copy_n(open, 3, still(r, n));
+        else if (open[0] | open[1] | open[2]) EACH(w, 3) missing(n)[w] += __builtin_popcountll(open[w]);
+    }
+    return 0;
+}
+
+template <class T> I passed_by_one(const I* given) {
+    Given g = {given};
+    auto index = g.array<J>();
+    auto numbers = g.array<I>();
+    I a = 0, b = 0;
+    const I pairs = index.a / 2 * 2;
+    for (I k = 0; k < pairs; k += 2) a += numbers.p[index.p[k]], b += numbers.p[index.p[k + 1]];
+    for (I k = pairs; k < index.a; ++k) a += numbers.p[index.p[k]];
+    return a + b;
+}
+
+template <class T> I passed_by_two(const I* given) {
+    Given g = {given};
+    auto index = g.array<J>();
+    auto numbers = g.array<I>(), others = g.array<I>(), out = g.array<I>();
+    I a = 0, b = 0;
+    EACH(k, index.a) a += numbers.p[index.p[k]], b += others.p[index.p[k]];
+    out.p[0] = a, out.p[1] = b;
+    return 0;
+}
+
+template <class T> I steps_with_events(const I* given) {
+    Given g = {given};
+    auto one = g.array<I>(), other = g.array<I>();
+    I steps = 0;
+    EACH(r, one.a - 1) steps += (one.p[r + 1] != one.p[r]) | (other.p[r + 1] != other.p[r]);
+    return steps;
+}
+
+template <class T> I differ(const I* given) {
+    Given g = {given};
+    auto weight = g.array<T>();
+    auto there = g.array<uint8_t>();
+    uint8_t found = 0;
+    EACH(k, weight.a) found |= there.p[k] ^ uint8_t(weight.p[k] != T(0));
+    return found;
+}
+
 }  // namespace
 
 #define LOOP(name)                                                                \
@@ -920,6 +1001,7 @@ template <class T> I retreat_adlif(const I* given) {
 
 #if PART == 1
 LOOP(events) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(project) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+LOOP(reach) LOOP(passed_by_one) LOOP(passed_by_two) LOOP(steps_with_events) LOOP(differ)
 #else
 LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)
 #endif

@@ -1,4 +1,4 @@
-"""``events.listed`` as machine code: one pass over the elements, with the loop that compiled layers find their events with."""
+"""``events.listed`` by machine code: one pass over the elements, with the loop that compiled layers find their events with."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..neurons._numba import code
+from ._loops import loop
 
-__all__ = ["listed"]
+__all__ = ["listed_by_loop"]
 
 _PIECE = 2**18
 """Elements that are read at a time, so that the room for their events is small and stays in the cache."""
 
 
-def listed(x: Tensor, at_most: int) -> tuple[Tensor, Tensor, Tensor | None] | None:
+def listed_by_loop(x: Tensor, at_most: int) -> tuple[Tensor, Tensor, Tensor | None] | None:
     """See :func:`snnlightning.events.listed`; x [R, N] is float32 or float64, on the CPU."""
     rows, features = x.shape
     elements = x.detach().contiguous().numpy()
-    find = code.loop("events", str(elements.dtype))
+    find = loop("events", str(elements.dtype))
     step = max(1, _PIECE // max(1, features))
     index, value = np.empty(step * features, np.int32), np.empty(step * features, elements.dtype)
     pointer = np.zeros(rows + 1, np.int64)

@@ -1,52 +1,32 @@
-"""``_reached`` as machine code: an event at a time, row by row, until every neuron of the row has input."""
+"""The loops of counting as machine code of Numba's; ``neurons/_cpp/loops.cpp`` has the same in C++."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from ..events import Events
 from ..neurons._numba.compiling import helper, kernel
-from ._reached import Together
 
-__all__ = ["passed_by_ones", "reached_by_events"]
+__all__ = ["differ", "passed_by_one", "passed_by_two", "reach", "steps_with_events"]
 
 Array = Any
 
 
-def reached_by_events(
-    lists: Sequence[Events], together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]
-) -> list[int]:
-    """See :func:`._reached.reached_by_events`."""
-    rows = lists[0].shape[:2].numel()
-    done = np.zeros(rows, np.uint8) if everywhere is None else everywhere.flatten().numpy().view(np.uint8)
-    waiting = together.waiting_blocks(always)
-    missing = np.zeros(waiting.shape, np.int64)
-    # The longest list first: it leaves least to look for. Two at a time; what they leave open the next ones find.
-    order = sorted(range(len(lists)), key=lambda k: -len(lists[k].index))
-    still = together.complete_blocks[None] if len(lists) <= 2 else np.empty((rows, *waiting.shape), np.int64)
-    look = _look.of("float32")
-    for k in range(0, len(order), 2):
-        one, other = order[k], order[min(k + 1, len(order) - 1)]
-        a, b = lists[one], lists[other]
-        look(
-            a.pointer.numpy(), a.index.numpy(), *together.blocks[one],
-            b.pointer.numpy(), b.index.numpy(), *together.blocks[other], one != other,
-            waiting, done, still, missing, k == 0, k + 2 >= len(order),
-        )  # fmt: skip
-    return together.reached(missing.reshape(-1).tolist(), rows)
+@kernel("int64(int64[::1], int64[::1])")
+def steps_with_events(one: Array, other: Array) -> int:
+    """How many rows hold an event of one list or of the other, whose pointers [R + 1] are given."""
+    steps = 0
+    for r in range(len(one) - 1):
+        steps += (one[r + 1] != one[r]) | (other[r + 1] != other[r])
+    return steps
 
 
-def passed_by_ones(index: Tensor, fan_outs: Sequence[Tensor]) -> list[int]:
-    """See :func:`._reached.passed_by_ones`."""
-    events, tables = index.numpy(), [fan_out.numpy() for fan_out in fan_outs]
-    passed: list[int] = []
-    for k in range(0, len(tables) - 1, 2):
-        passed += _sums_at.of("float32")(events, tables[k], tables[k + 1])
-    if len(tables) % 2:
-        passed.append(_sum_at.of("float32")(events, tables[-1]))
-    return passed
+@kernel("int64(real[::1], uint8[::1])")
+def differ(weight: Array, there: Array) -> Any:
+    """Whether ``there`` is not 1 where ``weight`` is not zero and 0 elsewhere; one pass that makes nothing."""
+    found = np.uint8(0)
+    for k in range(len(weight)):
+        found |= there[k] ^ np.uint8(weight[k] != 0)
+    return found
 
 
 @helper
@@ -63,8 +43,8 @@ def _or_none(index: Array, k: int, stop: int, none: int) -> Any:
 
 
 @kernel("int64(int32[::1], int64[::1])")
-def _sum_at(index: Array, numbers: Array) -> int:
-    """Four sums at a time, so that one need not wait for the other."""
+def passed_by_one(index: Array, numbers: Array) -> int:
+    """The sum of numbers[index]; four sums at a time, so that one need not wait for the other."""
     a = b = c = d = 0
     fours = len(index) // 4 * 4
     for k in range(0, fours, 4):
@@ -77,9 +57,9 @@ def _sum_at(index: Array, numbers: Array) -> int:
     return a + b + c + d
 
 
-@kernel("UniTuple(int64, 2)(int32[::1], int64[::1], int64[::1])")
-def _sums_at(index: Array, numbers: Array, others: Array) -> tuple[int, int]:
-    """Of two tables in one pass."""
+@kernel("void(int32[::1], int64[::1], int64[::1], int64[::1])")
+def passed_by_two(index: Array, numbers: Array, others: Array, out: Array) -> None:
+    """The same of two tables in one pass."""
     a = b = c = d = 0
     pairs = len(index) // 2 * 2
     for k in range(0, pairs, 2):
@@ -91,14 +71,14 @@ def _sums_at(index: Array, numbers: Array, others: Array) -> tuple[int, int]:
     for k in range(pairs, len(index)):
         a += numbers[index[k]]
         c += others[index[k]]
-    return a + b, c + d
+    out[0], out[1] = a + b, c + d
 
 
 @kernel(
     "void(int64[::1], int32[::1], int64[:,:,::1], int64[:,::1], int64[::1], int32[::1], int64[:,:,::1], int64[:,::1], boolean,"
     " int64[:,::1], uint8[::1], int64[:,:,::1], int64[:,::1], boolean, boolean)"
 )
-def _look(
+def reach(
     pointer: Array,
     index: Array,
     absent: Array,
