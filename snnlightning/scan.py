@@ -46,6 +46,7 @@ def scan(
     backend: str = "auto",
     readout: Reader | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
+    recurrent: Sequence[bool] | None = None,
 ) -> Trace:
     """Run one layer of neurons over time: drive W x + bias, recurrence V S, the neuron's update.
 
@@ -77,6 +78,7 @@ def scan(
             an integrator on their way.
         sizes: neurons and inputs (N, N_in) that each member really has, where narrow ones are padded with zeros; what they get
             then does not depend on how far they are padded.
+        recurrent: which members have recurrent synapses, where w_rec is zero for those that have none; None: all, if there is a w_rec.
 
     Returns:
         ``output`` [B, T, N], ``state`` after the last step, ``potentials`` [B, T, N] or None, ``read`` [B, N] or None. T inputs give T outputs,
@@ -114,7 +116,8 @@ def scan(
     state = _check_state(first, state, like, shape)
     given, learned = _numbers(neurons, coefficients, (*members, features), like)
     own_sizes = [size for size, _ in sizes] if sizes is not None else [features] * len(neurons)
-    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members), readout, own_sizes)
+    recurrent = recurrent if members and w_rec is not None else None
+    plain = functools.partial(_plain, neurons, spikes, given, potentials, bool(members), readout, own_sizes, recurrent)
     if backend != "reference":
         chosen = _choose(backend, neurons, x, like, spikes, w_rec)
         if chosen != "reference":
@@ -124,7 +127,7 @@ def scan(
                 own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
             call = LayerCall(
                 neurons, spikes, own, x, w_in, cast(Tensor | None, w_rec), bias, state, learned, potentials, members, readout,
-                sizes if members else None, plain,
+                sizes if members else None, recurrent, plain,
             )  # fmt: skip
             if members and chosen != "triton":
                 return _of_members(functools.partial(fused.run, chosen), fused.ways(chosen, call), call)
@@ -157,6 +160,11 @@ def _drive_of(x: Tensor, w_in: Tensor, bias: Tensor | None, sizes: Sequence[tupl
         own = F.linear(given, w, None if own_bias is None else settled(own_bias[:n])).to(w_in.dtype)
         drives.append(_Widened.apply(own, size))
     return torch.stack(drives)
+
+
+def _corner(w: Tensor, n: int) -> Tensor:
+    """The first n rows and columns, in a memory of their own, where products round as for a matrix of that size."""
+    return w if len(w) == n else settled(w[:n, :n])
 
 
 class _Widened(torch.autograd.Function):
@@ -203,6 +211,7 @@ def _some(call: LayerCall, lot: Sequence[int]) -> LayerCall:
     features = call.w_in.shape[-2] if call.w_in is not None else call.x.shape[-1]
     sizes = None if call.sizes is None else [call.sizes[k] for k in lot]
     widths = [features] * len(lot) if sizes is None else [n for n, _ in sizes]
+    recurrent = None if call.recurrent is None else [call.recurrent[k] for k in lot]
     return LayerCall(
         neurons=neurons,
         spikes=spikes,
@@ -217,7 +226,10 @@ def _some(call: LayerCall, lot: Sequence[int]) -> LayerCall:
         members=(len(lot),),
         readout=call.readout,
         sizes=sizes,
-        plain=functools.partial(_plain, neurons, spikes, coefficients, call.potentials, True, call.readout, widths),
+        recurrent=recurrent,
+        plain=functools.partial(
+            _plain, neurons, spikes, coefficients, call.potentials, True, call.readout, widths, recurrent
+        ),
     )
 
 
@@ -276,6 +288,7 @@ def _plain(
     has_members: bool,
     readout: Reader | None,
     sizes: Sequence[int],
+    recurrent: Sequence[bool] | None,
     drive: Tensor,
     w_rec: Tensor | None,
     state: State,
@@ -287,7 +300,7 @@ def _plain(
         return _with_reading(trace, readout)
     traces = []
     for k, (neuron, n) in enumerate(zip(neurons, sizes, strict=True)):
-        own_rec = None if w_rec is None else w_rec[k, :n, :n]
+        own_rec = None if w_rec is None or not (recurrent is None or recurrent[k]) else _corner(w_rec[k], n)
         own = {key: _of_member(value, k) for key, value in {**given[k], **learned}.items()}
         own = {key: value[:n] if isinstance(value, Tensor) and value.ndim else value for key, value in own.items()}
         own_drive = drive[k] if drive.ndim == 4 else drive

@@ -183,7 +183,7 @@ class LayerCall(NamedTuple):
 
     Args:
         neurons, spikes, coefficients: one of each per member; one where there is no member axis.
-        x, w_in, w_rec, bias, state, potentials, readout, sizes: as ``scan`` has them.
+        x, w_in, w_rec, bias, state, potentials, readout, sizes, recurrent: as ``scan`` has them.
         learned: the coefficients that were given as tensors, with the member axis; gradients flow to them.
         members: (K,), or () without a member axis.
         plain: the reference, for a part of the work that compiled code leaves to it.
@@ -202,4 +202,5 @@ class LayerCall(NamedTuple):
     members: tuple[int, ...]
     readout: Reader | None
     sizes: Sequence[tuple[int, int]] | None
+    recurrent: Sequence[bool] | None
     plain: Plain

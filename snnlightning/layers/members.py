@@ -38,7 +38,7 @@ class Members(nn.Module):
     The members stay ordinary networks that own their parameters: each is trained by an optimizer of its own (or all by one: the
     sum of K losses has the gradient of each), saved, measured and taken out (``members.networks[k]``) as if it had never been
     here. Weights, thresholds, time constants, learned or not, surrogates, weight rules, precision and the sizes of hidden layers
-    may differ; depth, recurrence, classes of neurons, resets and what is detached may not. Layers are called with a member axis
+    may differ, and so may recurrence; depth, classes of neurons, resets and what is detached may not. Layers are called with a member axis
     (:func:`snnlightning.scan.scan`), so that a compiled backend spreads members and samples over its threads in one call. A narrow layer
     is padded to the widest one with neurons that have no synapses, and so never spike. On the CPU everything of a member, gradients
     included, is as it is alone to the last bit.
@@ -105,7 +105,12 @@ class Members(nn.Module):
         layers = [self._layer(k, at) for k in range(len(self.networks))]
         used = [layer.effective() for layer in layers]
         size = max(layer.out_features for layer in layers)
-        w_rec = None if used[0].w_rec is None else _stacked([own.w_rec for own in used if own.w_rec is not None])
+        recurrent = [own.w_rec is not None for own in used]
+        w_rec = None
+        if any(recurrent):
+            w_rec = _stacked(
+                [own.w_in.new_zeros(2 * [len(own.w_in)]) if own.w_rec is None else own.w_rec for own in used]
+            )
         bias = None if used[0].bias is None else _stacked([own.bias for own in used if own.bias is not None])
         surrogates = [layer.surrogate for layer in layers if layer.surrogate is not None]
         try:
@@ -122,6 +127,7 @@ class Members(nn.Module):
                 backend=layers[0].backend,
                 readout=self._network(0).readout if name == "readout" else None,
                 sizes=[(layer.out_features, layer.in_features) for layer in layers],
+                recurrent=recurrent,
             )
         except (ShapeError, ConfigurationError) as error:
             raise type(error)(f"layer {name!r}: {error}") from None
@@ -205,7 +211,7 @@ def why_not_a_member(network: nn.Module) -> str | None:
 def _form(layer: SpikingLayer) -> Hashable:
     """What a layer has in common with those that it may run beside."""
     size = (layer.out_features - 1).bit_length()
-    return kind_of(layer.neuron), layer.recurrent, layer.bias is not None, size, layer.backend
+    return kind_of(layer.neuron), layer.bias is not None, size, layer.backend
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
@@ -245,13 +251,13 @@ def _check_alike(network: object, first: SpikingNetwork, k: int) -> None:
             what = type(layer).__name__ if type(layer) is not SpikingLayer else "SpikingLayer with normalisation"
             raise ConfigurationError(f"stage {at} of network {k} is a {what}; members are plain SpikingLayers.")
         assert isinstance(other, SpikingLayer)
-        own, theirs = ((one.recurrent, one.bias is not None, one.backend) for one in (layer, other))
+        own, theirs = ((one.bias is not None, one.backend) for one in (layer, other))
         ends = (at == 0 and layer.in_features != other.in_features) or (
             at == last and layer.out_features != other.out_features
         )
         if own != theirs or ends:
             raise ShapeError(
-                f"stage {at} of network {k} is {layer.in_features} -> {layer.out_features}, recurrent={own[0]}, bias={own[1]}, "
-                f"backend={own[2]!r}; in network 0 it is {other.in_features} -> {other.out_features}, recurrent={theirs[0]}, "
-                f"bias={theirs[1]}, backend={theirs[2]!r}. Hidden sizes may differ, the rest may not."
+                f"stage {at} of network {k} is {layer.in_features} -> {layer.out_features}, bias={own[0]}, backend={own[1]!r}; "
+                f"in network 0 it is {other.in_features} -> {other.out_features}, bias={theirs[0]}, backend={theirs[1]!r}. "
+                "Hidden sizes and recurrence may differ, the rest may not."
             )

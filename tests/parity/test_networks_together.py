@@ -22,14 +22,19 @@ backends = pytest.mark.parametrize("backend", ["reference", pytest.param("numba"
 
 
 def network(
-    k: int, backend: str, neuron: AbstractNeuron | None = None, size: int = 12, **options: object
+    k: int,
+    backend: str,
+    neuron: AbstractNeuron | None = None,
+    size: int = 12,
+    recurrent: bool = True,
+    **options: object,
 ) -> SpikingNetwork:
     torch.manual_seed(k)
     neuron = neuron or CubaLIF(v_th=0.5 + 0.25 * k, tau_mem_ms=5.0 + 3.0 * k, learn_tau="per_neuron")
     surrogate = [Triangle(gamma=0.7), SuperSpike(slope=3.0), ATan()][k % 3]
     layers = [
         SpikingLayer(
-            8, size, neuron=neuron, surrogate=surrogate, recurrent=True, bias=True, backend=backend, **options
+            8, size, neuron=neuron, surrogate=surrogate, recurrent=recurrent, bias=True, backend=backend, **options
         ),
         SpikingLayer(size, size, neuron=LIF(), surrogate=surrogate, backend=backend),
         SpikingLayer(size, 3, neuron=CubaLI(), backend=backend),
@@ -75,11 +80,24 @@ def test_every_member_is_trained_and_counted_as_if_it_were_alone(backend, form, 
 @backends
 @pytest.mark.parametrize("density", [0.02, 0.3, 0.9])
 @pytest.mark.parametrize(
-    "sizes", [(12, 12, 12, 12), (5, 33, 16, 12), (64, 1, 40, 7)], ids=["one_size", "padded", "far"]
+    ("sizes", "recurrent"),
+    [
+        ((12, 12, 12, 12), (True,) * 4),
+        ((12, 12, 12, 12), (False, True, True, False)),
+        ((5, 33, 16, 12), (True,) * 4),
+        ((64, 1, 40, 7), (True, False, True, False)),
+    ],
+    ids=["alike", "some_recurrent", "padded", "padded_far_some_recurrent"],
 )
-def test_members_have_to_the_last_bit_what_they_have_alone(backend, density, sizes):
+def test_members_have_to_the_last_bit_what_they_have_alone(backend, density, sizes, recurrent):
     """They run from events or by a product as each of them does alone, and nothing is rounded by what pads them."""
-    together, alone = ([network(k, backend, size=n).float() for k, n in enumerate(sizes)] for _ in range(2))
+    together, alone = (
+        [
+            network(k, backend, size=n, recurrent=r).float()
+            for k, (n, r) in enumerate(zip(sizes, recurrent, strict=True))
+        ]
+        for _ in range(2)
+    )
     with torch.no_grad():
         for networks in (together, alone):
             networks[2].layers[1].w_in.fill_(torch.nan)

@@ -35,6 +35,7 @@ def task(number: int, *, epochs: int = 2, **changes: Any) -> dict[str, Any]:
         "num_classes": 10,
         "readout": "mean_over_time",
         "hidden_sizes": [13 if number == 1 else 9],
+        "recurrent": number != 3,
         "surrogate": SURROGATES[number % 3],
         "surrogate_width": 0.2 + 0.1 * number,
         "tau_mem_ms": 4.0 + 2.0 * number,
@@ -129,7 +130,7 @@ def test_a_member_has_the_numbers_and_files_that_it_has_alone_in_any_slot_beside
     expected, messages = alone
     assert done([tasks[number] for number in order], tmp_path, slots) == messages
     assert len(shared) > 30
-    assert max(shared) >= slots - 1
+    assert max(shared) == slots  # sizes and recurrence differ among them
     (failed,) = [message for message in messages if message["type"] == "failed"]
     assert failed["order"] == 2
     assert "became nan" in failed["reason"]

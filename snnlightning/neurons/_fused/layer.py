@@ -140,6 +140,7 @@ class _Call:
     sent: list[_Events]
     reduction: str | None
     sizes: Sequence[tuple[int, int]] | None
+    recurrent: Sequence[bool] | None
 
     @property
     def neuron(self) -> NeuronLike:
@@ -182,7 +183,7 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(work.readout)
     call = _Call(
         code, work.neurons, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, w_rec is not None, work.members,
-        x.shape, arrived, found, sent, reduction, work.sizes,
+        x.shape, arrived, found, sent, reduction, work.sizes, work.recurrent,
     )  # fmt: skip
     drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
@@ -327,11 +328,13 @@ class _Numbers:
             | SPIKING * neuron.spiking
             | RESET_ZERO * self.to_zero
             | RESET_ATTACHED * self.attached
-            | RECURRENT * call.w_rec_given
             | READ_SUM * (call.reduction in ("sum", "mean"))
             | READ_MAX * (call.reduction == "max")
         )
         self.blocks: list[tuple[int, int]] = []
+        self.recurrent = [
+            call.w_rec_given and (call.recurrent is None or call.recurrent[k]) for k in range(self.members)
+        ]
         self.widths = [features] * self.members if call.sizes is None else [n for n, _ in call.sizes]
         self.chunks = [
             (k, lo, hi) for k, width in enumerate(self.widths) for lo, hi in _chunks(batch, steps * width)
@@ -349,6 +352,10 @@ class _Numbers:
         return [
             array if array.shape[-1] in (0, n) else np.ascontiguousarray(array[..., :n]) for array in arrays
         ]  # fmt: skip
+
+    def flags_of(self, k: int) -> int:
+        """The flags of a member's loops."""
+        return self.flags | RECURRENT * self.recurrent[k]
 
     def over_samples(self, array: Array) -> Array:
         """The sum of [K, B, ..., N] over B: numpy adds a column by itself, a member of one neuron's, in another order."""
@@ -629,10 +636,11 @@ def _advance(
             project(arrived.pointer, arrived.index, arrived.value, biases, block, lo, flat)
     numbers.advance(
         arrived.pointer, arrived.index, arrived.value, given, biases,
-        numbers.none2 if w_in_t is None else w_in_t[k], numbers.none2 if w_rec_t is None else w_rec_t[k],
+        numbers.none2 if w_in_t is None else w_in_t[k],
+        numbers.none2 if w_rec_t is None or not numbers.recurrent[k] else w_rec_t[k],
         _part(first, chunk, numbers.none2), numbers.coefficients[k], *state,
         sent.pointer, sent.index, int(known), output, *kept, np.empty((4, numbers.features), numbers.real), silent,
-        numbers.steps, numbers.flags,
+        numbers.steps, numbers.flags_of(k),
     )  # fmt: skip
 
 
@@ -798,7 +806,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         deltas[j] = delta
         retreat(
             psi, given, seen, *kept[:3], ctx.sent[j].pointer, ctx.sent[j].index, *back[k], coefficients[k], v, second, z, delta,
-            summed, np.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps, numbers.flags,
+            summed, np.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps,
+            numbers.flags_of(k),
         )  # fmt: skip
         if n < features:
             grad_v[k, lo:hi, :n], grad_second[k, lo:hi, :n] = v, second
@@ -880,7 +889,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
 def _square(numbers: _Numbers, k: int, *matrices: Array | None) -> list[Array]:
     """Member k's own part of [K, N, N], empty where there is none."""
     n = numbers.widths[k]
-    return [numbers.none2 if w is None else np.ascontiguousarray(w[k, :n, :n]) for w in matrices]
+    return [
+        numbers.none2 if w is None or not numbers.recurrent[k] else np.ascontiguousarray(w[k, :n, :n]) for w in matrices
+    ]
 
 
 def _grad_w_in(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array]) -> Tensor | None:
@@ -961,6 +972,7 @@ def _sum_weights(
         for grad, lists, late in ((grad_w_in, ctx.arrived, 0), (grad_w_rec, ctx.sent, delayed))
         if grad is not None
         for k in members
+        if grad is grad_w_in or numbers.recurrent[k]
         for lo, hi in blocks
     ]
     jobs += [(0, lo, hi, 0, grad, ctx.arrived, 0) for (lo, hi), grad in zip(numbers.blocks, by_block, strict=False)]
