@@ -117,7 +117,7 @@ def failures_table(rows: Sequence[TrialRow]) -> Table:
 
 
 def progress_line(config: StudyConfig, rows: Sequence[TrialRow], front: Mapping[str, Any]) -> str:
-    """How many trials of each kind there are, and the front's hypervolume."""
+    """How many trials of each kind there are, and the front's hypervolume: never the claimed one without a word on the test set."""
     count = {state: sum(row.state == state for row in rows) for state in ("complete", "infeasible", "failed")}
     of = f" of {config.trials}" if config.policy.counts_trials(config) else ""
     line = (
@@ -126,8 +126,10 @@ def progress_line(config: StudyConfig, rows: Sequence[TrialRow], front: Mapping[
     )
     if not of:
         line += f"\nepochs     {sum(row.charged for row in rows):.0f} of {config.budget:.0f}"
-    volumes = [f"{kind} {value:.4f}" for kind, value in front["hypervolume"].items() if value is not None]
-    return line + (f"\nhypervolume {', '.join(volumes)}" if volumes else "")
+    found = front["hypervolume"]
+    volumes = [f"{kind} " + ("not measured" if value is None else f"{value:.4f}") for kind, value in found.items()]
+    measured = any(value is not None for value in found.values())
+    return line + (f"\nhypervolume {', '.join(volumes)}" if measured else "")
 
 
 def format_value(objective: AbstractObjective, value: float) -> str:

@@ -10,9 +10,10 @@ import torch
 import yaml
 
 from snnlightning.cli import main
+from snnlightning.cli.tables import progress_line
 from snnlightning.training import SpikingClassifier
 
-from .conftest import front, outcomes, tiny
+from .conftest import complete_row, config, front, outcomes, tiny
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -51,6 +52,16 @@ def test_run_ends_in_a_table_of_the_front_and_a_report(
     assert "hypervolume validation" in out
     assert (directory / "report.html").stat().st_size > 1e6
     assert len(re.findall(r"^trial \d/6 ", out, flags=re.MULTILINE)) == 6
+
+
+def test_what_is_claimed_of_a_front_never_stands_alone() -> None:
+    rows = [complete_row(0, 0.9, 100.0)]
+    for volumes, shown in (
+        ({"validation": 1.25, "test": None}, "hypervolume validation 1.2500, test not measured"),
+        ({"validation": 1.25, "test": 1.0}, "hypervolume validation 1.2500, test 1.0000"),
+    ):
+        assert progress_line(config(), rows, {"hypervolume": volumes}).splitlines()[-1] == shown
+    assert "hypervolume" not in progress_line(config(), rows, {"hypervolume": {"validation": None, "test": None}})
 
 
 def test_finalists_are_shown_with_their_intervals(run: Run, write_config: Callable[..., Path], tmp_path: Path) -> None:
