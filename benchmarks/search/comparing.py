@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "curves", "mann_whitney", "ratio", "reached"]
+__all__ = ["FEWEST", "Floats", "curves", "mann_whitney", "ratio", "reached"]
 
 Floats = NDArray[np.float64]
+FEWEST = 3
+"""Seeds that a search needs to be compared."""
 
 
 def curves(runs: Sequence[dict[str, Any]], column: int, budget: int) -> Floats:

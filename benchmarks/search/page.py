@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search.comparing import Floats, curves, mann_whitney, ratio, reached
+from benchmarks.search.comparing import FEWEST, Floats, curves, mann_whitney, ratio, reached
 from benchmarks.search.tasks import ARMS, CODE, PRUNED, SWEEPING, TASKS
 
 __all__ = ["page"]
@@ -47,7 +47,7 @@ much as TPE takes in all, if the CPU time is spread evenly over its epochs."""
 
 
 def page(tasks: dict[str, Runs]) -> str:
-    """The whole page, as Markdown."""
+    """The whole page, as Markdown; searches of fewer than ``FEWEST`` seeds are named and not compared."""
     parts = [HEAD]
     for task, runs in tasks.items():
         parts += _task(task, runs)
@@ -57,8 +57,9 @@ def page(tasks: dict[str, Runs]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _task(task: str, runs: Runs) -> Iterator[str]:
+def _task(task: str, found: Runs) -> Iterator[str]:
     baseline = next(iter(ARMS))
+    runs = {arm: searches for arm, searches in found.items() if len(searches) >= FEWEST}
     first = runs[baseline][0]
     budget, epochs = first["budget"], first["epochs"]
     references = TASKS[task]["references"]
@@ -82,7 +83,11 @@ def _task(task: str, runs: Runs) -> Iterator[str]:
     yield "What the fronts hold: the cheapest network that reaches an accuracy on the validation set, on test; medians over seeds."
     yield "\n".join(_cheapest(runs))
     yield "\n".join(f"- {arm}: {ABOUT[arm]}" for arm in runs)
-    absent = [f"{arm} ({ABOUT[arm]})" for arm in ARMS if arm not in runs]
+    for arm, searches in found.items():
+        if arm not in runs:
+            volumes = ", ".join(f"{run['curve'][-1][2]:.3f} after {run['cpu_seconds']:.0f} CPU s" for run in searches)
+            yield f"Too few seeds to compare: {arm} ({ABOUT[arm]}): HV on test {volumes}."
+    absent = [f"{arm} ({ABOUT[arm]})" for arm in ARMS if arm not in found]
     if absent:
         yield f"Not run on this task: {'; '.join(absent)}."
     yield _conditions(runs)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.search.comparing import curves
+from benchmarks.search.comparing import FEWEST, curves
 from benchmarks.search.tasks import ARMS, TASKS
 from snnlightning.pareto import attainment
 
@@ -18,7 +18,8 @@ WIDTH, HEIGHT, LEFT, TOP, GAP = 400, 280, 60, 40, 90
 
 
 def picture(tasks: dict[str, Runs]) -> str:
-    """SVG: a row of two panels for each task."""
+    """SVG: a row of two panels for each task, with the searches of enough seeds."""
+    tasks = {task: {arm: own for arm, own in runs.items() if len(own) >= FEWEST} for task, runs in tasks.items()}
     size = f'width="{LEFT + 2 * WIDTH + GAP + 20}" height="{(TOP + HEIGHT + 50) * len(tasks) + 30}"'
     body: list[str] = []
     for row, (task, runs) in enumerate(tasks.items()):

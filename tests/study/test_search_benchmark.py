@@ -89,6 +89,13 @@ def test_the_further_targets_are_judged_by_the_interval_and_cpu_time_by_its_shar
     assert "made before a correction of the sweep" in text
 
 
+def test_searches_of_too_few_seeds_are_named_and_not_compared() -> None:
+    text = page({"digits": {**searches(), "GP": [run("GP", 0, [(70, 1.2)])]}})
+    assert "Too few seeds to compare: GP" in text
+    assert "HV on test 1.200 after 1 CPU s" in text
+    assert "| GP |" not in text
+
+
 def test_lines_of_todays_code_need_no_reservation() -> None:
     runs = searches()
     for one in [*runs["TPE"], *runs["inherit"]]:
@@ -130,7 +137,7 @@ def test_a_pruned_training_is_charged_what_it_had_and_told_as_optuna_does(tmp_pa
     assert all((tmp_path / f"trials/{row.number}/best.ckpt").exists() for row in rows)
 
 
-def test_the_picture_has_every_search() -> None:
-    drawn = picture({"digits": searches()})
+def test_the_picture_has_every_search_of_enough_seeds() -> None:
+    drawn = picture({"digits": {**searches(), "GP": [run("GP", 0, [(70, 1.2)])]}})
     assert drawn.count("<path") == 2 + 2 * 3
     assert "nan" not in drawn
