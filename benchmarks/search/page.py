@@ -227,8 +227,9 @@ def _conditions(runs: Runs) -> str:
     failed = sum(run["failed"] for run in every)
     old = [arm for arm in SWEEPING if any(run.get("code", 1) < CODE for run in runs.get(arm, ()))]
     since = (
-        f" The searches of {', '.join(old)} were made before a correction of the sweep, and come out a little differently today: it "
-        "lost the trained network stopped earlier when no other stop or level answered better (4 of 91 sweeps)."
+        f" The searches of {', '.join(old)} were made before two corrections, and come out a little differently today: a sweep lost "
+        "the trained network stopped earlier when no other stop or level answered better (4 of 91 sweeps), and inherit ended "
+        "up to 9 epochs before its budget did (in four of its searches on digits)."
     )
     return (
         f"Conditions: {named}{more}; {versions['platform']}, CPU, one thread per search; CPU seconds of a machine that was "

@@ -16,6 +16,7 @@ from snnlightning.study.desk import Desk
 from snnlightning.study.files import read_yaml
 from snnlightning.study.jobs import Job, Result
 from snnlightning.study.policies import Scratch
+from snnlightning.study.search_study import SearchStudy
 from snnlightning.study.trial import run_trial
 
 from .conftest import config, outcomes
@@ -158,6 +159,28 @@ def test_a_budget_in_epochs_holds_for_full_trainings_too(tmp_path: Path) -> None
     study = Study(config(policy={"name": "plain"}, budget_epochs=5), tmp_path / "study")
     study.run(workers=0)
     assert [row.epochs for row in study.rows()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "policy", [{"name": "plain"}, RUNGS["policy"], {"name": "inherit", "start": 0.5, "sweep": False, "fresh": 0.7}]
+)
+def test_no_sampler_is_asked_for_what_the_budget_has_no_room_for(
+    policy: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some take minutes to answer when much is in flight."""
+    asked: list[int] = []
+    original = SearchStudy.ask
+
+    def spy(self: SearchStudy, *arguments: Any) -> Any:
+        asked.append(1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(SearchStudy, "ask", spy)
+    study = Study(config(**{**RUNGS, "policy": policy, "budget_epochs": 9}), tmp_path / "study")
+    study.run(workers=0)
+    rows = study.rows()
+    assert len(asked) == sum(row.kind == "trained" for row in rows) > 0
+    assert 8 <= sum(row.charged for row in rows) <= 9
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_the_further_targets_are_judged_by_the_interval_and_cpu_time_by_its_shar
     assert "8.0 times less CPU time: **does not hold**" in text
     assert "p < 0.05 from 20 epochs on, 1/4.0" in text
     assert "| TPE | 1 | not reached [0.0, 0.0] |" in text
-    assert "made before a correction of the sweep" in text
+    assert "made before two corrections" in text
 
 
 def test_searches_of_too_few_seeds_are_named_and_not_compared() -> None:

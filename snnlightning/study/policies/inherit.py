@@ -94,18 +94,19 @@ class Inherit(AbstractPolicy):
         number = len(desk.archive)
         source = random.Random(seed_of(desk.config.seed, number, _CHOICES))
         committed, budget = self.committed(desk), desk.config.budget
+        left = budget - committed
         rows, objectives = rows_of(desk.archive), desk.config.objectives
         parents = front_points(rows, objectives) if source.random() < self.swept else _unswept(rows, objectives)
         if committed < self.start * budget or not parents or source.random() < self.fresh:
-            entry = self._fresh(desk)
+            if self._epochs(desk) <= left:  # else no sampler is asked: some take seconds
+                return self._fresh(desk)
         elif source.random() < self.onward and (point := self._short_of_epochs(desk, _unswept(rows, objectives))):
             entry = self._onward(desk, point)
-        else:
-            entry = self._child(desk, _drawn_parent(parents, objectives, source), source)
-        left = budget - committed
-        if parents and entry.job.until_epoch > left >= self._childs_epochs(desk):
-            entry = self._child(desk, _drawn_parent(parents, objectives, source), source)
-        return entry if entry.job.until_epoch <= left else None
+            if entry.job.until_epoch <= left:
+                return entry
+        if not parents or self._childs_epochs(desk) > left:
+            return None
+        return self._child(desk, _drawn_parent(parents, objectives, source), source)
 
     def parents(self, rows: Sequence[TrialRow], objectives: Mapping[str, AbstractObjective]) -> set[int]:
         return {point.row.number for point in (*front_points(rows, objectives), *_unswept(rows, objectives))}

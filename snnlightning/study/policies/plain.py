@@ -37,9 +37,9 @@ class Plain(AbstractPolicy):
         counted = self.counts_trials(desk.config)
         if counted and len(desk.archive) >= desk.config.trials:
             return None
+        if not counted and self.committed(desk) + desk.config.max_epochs > desk.config.budget:
+            return None  # before the sampler is asked: some take seconds
         records = [Record(e.number, e.drawn, e.last if e.finished else None, e.sampler) for e in desk.archive]
         number, seed, drawn, notes = self.draw(desk, "all", records)
         job = self.job(desk, number, seed, drawn, sweep=Sweep.arguments(self.sweep))
-        if not counted and self.committed(desk) + job.until_epoch > desk.config.budget:
-            return None
         return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=job, sampler=notes)

@@ -72,13 +72,12 @@ class Scratch(AbstractPolicy):
             until = self.goes_on_until(first)
             job = dataclasses.replace(first.job, order=desk.archive.next_order, action="resume", until_epoch=until)
             return dataclasses.replace(first, job=self._ended(job), state="open")
+        if self.committed(desk) + min(self.first_epochs, desk.config.max_epochs) > desk.config.budget:
+            return None  # before the sampler is asked: some take seconds
         rung = self.informed(desk)
         number, seed, drawn, notes = self.draw(desk, f"rung {rung}", self.records(desk, rung))
         job = self.job(desk, number, seed, drawn, until_epoch=self.first_epochs)
-        job = self._ended(job)
-        if self.committed(desk) + job.until_epoch > desk.config.budget:
-            return None
-        return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=job, sampler=notes)
+        return Entry(number=number, kind="trained", seed=seed, drawn=drawn, job=self._ended(job), sampler=notes)
 
     def pauses(self, desk: Desk, entry: Entry) -> bool:
         last = entry.last
