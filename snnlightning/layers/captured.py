@@ -3,7 +3,8 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from itertools import compress
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,11 +41,13 @@ class Captured:
 
     A training step of a small network is bound by the few hundred microseconds that Python and PyTorch need to start its kernels. From
     the third pass of a shape on, forward and backward are played back as one launch each; on other devices, and for what cannot be
-    recorded (the reason is logged once), the network is called as it is. Outputs are copies, so they may be kept.
+    recorded (the reason is logged once), the network is called as it is: with states, under ``torch.compile``, and as long as a module
+    has hooks, which are to see every pass. Outputs are copies, so they may be kept.
 
-    What a recording depends on is looked at in every call: shape and type of the input, gradients or none, autocast, where the
-    parameters are, and the attributes of all modules (``train()``, another surrogate, ...). What happens in Python during a pass, hooks
-    of layers and random numbers of one's own generators among it, happens while recording only.
+    What a recording depends on is looked at in every call: shape and type of the input, gradients or none, autocast, how exact products
+    are, where the parameters are, and the attributes of all modules (``train()``, another surrogate, ...), by identity: a list that is
+    changed in place is the same list. What else happens in Python during a pass, random numbers of one's own generators among it,
+    happens while recording only.
 
     Args:
         network: x [B, T, ...] -> a tree of tuples and tensors, such as ``SpikingNetwork`` and ``Members``. It keeps its parameters, and
@@ -79,20 +82,30 @@ class Captured:
         self._ids: tuple[int, ...] = ()
         self._parameters: list[nn.Parameter] = []
         self._looked: list[tuple[dict[str, Any], int, tuple[str, ...]]] | None = None
+        self._hooks: list[dict[int, Any]] = []
+        self._said: set[str] = set()
         self._refused = False
 
-    def __call__(self, x: Tensor | Events, **options: Any) -> Any:
+    def __call__(self, x: Tensor | Events, *states: Any, **options: Any) -> Any:
         """What the network returns."""
-        if self._refused or not (self._recorder or x.device.type == "cuda"):
-            return self.network(x, **options)
-        x = dense(x)
+        if self._refused or torch.compiler.is_compiling() or not (self._recorder or x.device.type == "cuda"):
+            return self.network(x, *states, **options)
         attributes = self._settings()
         ids = tuple(map(id, attributes))
         if ids != self._ids:
-            self._ids, self._parameters = ids, list(self.network.parameters())
+            self._looked = None  # a module may stand in the place of another
+            attributes = self._settings()
+            self._ids = ids = tuple(map(id, attributes))
+            self._parameters = list(self.network.parameters())
+        if any(self._hooks):
+            self._say("hooks of its modules are to see every pass")
+            return self.network(x, *states, **options)
+        if states or not all(isinstance(value, bool | int | str | None) for value in options.values()):
+            return self.network(x, *states, **options)
+        x = dense(x)
         key = (
             x.shape, x.dtype, x.device, x.requires_grad, torch.is_grad_enabled(), torch.is_inference_mode_enabled(),
-            _autocast(x), tuple(sorted(options.items())), ids,
+            _autocast(x), torch.get_float32_matmul_precision(), tuple(sorted(options.items())), ids,
             tuple([(p.data_ptr(), p.requires_grad) for p in self._parameters]),
         )  # fmt: skip
         found = self._passes.get(key)
@@ -116,17 +129,36 @@ class Captured:
 
     def _settings(self) -> list[Any]:
         """What modules were told, and their parts and parameters, as objects: who changes a setting puts another object there."""
-        if self._looked is None or any(len(told) != count for told, count, _ in self._looked):
-            self._looked = [
-                (part, len(part), tuple(name for name in part if part is not vars(module) or not name.startswith("_")))
-                for module in self.network.modules()
-                for part in (vars(module), module._parameters, module._buffers, module._modules)
-            ]
-        return [told[name] for told, _, names in self._looked for name in names]
+        looked = self._looked
+        if looked is None or any(len(told) != count for told, count, _ in looked):
+            looked = self._look()
+        try:
+            return [told[name] for told, _, names in looked for name in names]
+        except KeyError:  # one went, and another came
+            return [told[name] for told, _, names in self._look() for name in names]
+
+    def _look(self) -> list[tuple[dict[str, Any], int, tuple[str, ...]]]:
+        modules: list[Any] = list(self.network.modules())
+        self._hooks = [
+            hooks
+            for m in modules
+            for hooks in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks)
+        ]
+        self._looked = [
+            (part, len(part), tuple(name for name in part if part is not vars(module) or not name.startswith("_")))
+            for module in modules
+            for part in (vars(module), module._parameters, module._buffers, module._modules)
+        ]
+        return self._looked
 
     def _refuse(self, reason: str) -> None:
         self._refused = True
-        _log.warning("the network is not recorded as a CUDA graph, and runs without: %s", reason)
+        self._say(reason)
+
+    def _say(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            _log.warning("the network is not recorded as a CUDA graph, and runs without: %s", reason)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and other processes record for themselves."""
@@ -171,14 +203,21 @@ class _Pass:
         self.attributes = attributes  # kept alive, so that no other object takes their ids
         self.x = x.detach().clone().requires_grad_(x.requires_grad)
         self.turn = 0
-        named = dict(network.named_parameters())
+        self.owned = tuple(network.parameters())
         # The same memory, but leaves of their own: what autograd keeps for the network's belongs to the caller's stream.
-        leaves = {name: p.detach().requires_grad_(p.requires_grad) for name, p in named.items()}
+        leaves = {p: p.detach().requires_grad_(p.requires_grad) for p in self.owned}
+        named = {
+            f"{where}.{name}".lstrip("."): leaves[p]
+            for where, module in network.named_modules()
+            for name, p in module._parameters.items()
+            if p is not None
+        }
         enabled, dtype = _autocast(x)
 
         def forward() -> Any:
             with torch.autocast(x.device.type, dtype=dtype, enabled=enabled, cache_enabled=False):
-                return functional_call(network, leaves, (self.x,), options)
+                # Every name of a tied parameter is there. (Tying them itself, it leaves a layer that stands in two places with the leaf.)
+                return functional_call(network, named, (self.x,), options, tie_weights=False)
 
         def there_and_back() -> None:
             outputs = [t for t in _tensors(forward()) if t.requires_grad and t.grad_fn is not None]
@@ -188,8 +227,9 @@ class _Pass:
 
         learns = torch.is_grad_enabled()
         self.inputs = [t for t in (self.x, *leaves.values()) if t.requires_grad] if learns else []
-        self.parameters = [p for p in named.values() if p.requires_grad] if learns else []
-        buffers = list(network.buffers())
+        self.parameters = [p for p in self.owned if p.requires_grad] if learns else []
+        named_buffers = dict(network.named_buffers())
+        buffers = list(named_buffers.values())
         before = [buffer.detach().clone() for buffer in buffers]
         with torch.random.fork_rng(
             [x.device] if x.device.type == "cuda" else []
@@ -197,12 +237,21 @@ class _Pass:
             recorder.warm(there_and_back)
         for buffer, was in zip(buffers, before, strict=True):
             buffer.data.copy_(was)
+        changed = [id(buffer) for buffer in network.buffers()] != [id(buffer) for buffer in buffers]
+        for name, buffer in named_buffers.items():
+            owner, _, own = name.rpartition(".")
+            network.get_submodule(owner)._buffers[own] = buffer
+        if changed:
+            raise RuntimeError("a pass puts another tensor in the place of a buffer; change it in place")
         self.tree, self.forward = recorder(forward)
+        strange = _strange(self.tree)
+        if strange is not None:
+            raise RuntimeError(f"it returns a {type(strange).__name__}; tensors, and tuples of them, are expected")
         given = (self.x, *leaves.values())
         known = {id(tensor) for tensor in (*given, *buffers)}
         self.outputs = tuple({id(tensor): tensor for tensor in _tensors(self.tree) if id(tensor) not in known}.values())
         self.plain = [tensor.detach() for tensor in self.outputs]
-        self.owned = tuple(named.values())
+        self.shown = _shown(self.plain)
         self.rebuild = _rebuilding(self.tree, {id(tensor): at for at, tensor in enumerate((*given, *self.outputs))})
         self.differentiable = [t.requires_grad for t in self.outputs]
         self.backwards: dict[tuple[bool, ...], _Backward] = {}
@@ -240,7 +289,8 @@ class _Backward:
                 own.zero_() if grad is None else own.copy_(grad)
         self.play()
         made = [None if t is None else torch.empty_like(t) for t in self.found]
-        torch._foreach_copy_([t for t in made if t is not None], [t for t in self.found if t is not None])
+        if any(t is not None for t in made):
+            torch._foreach_copy_([t for t in made if t is not None], [t for t in self.found if t is not None])
         return tuple(made)
 
 
@@ -248,9 +298,13 @@ def _copies(one: _Pass, x: Tensor) -> tuple[Tensor, ...]:
     one.turn += 1
     one.x.data.copy_(x)  # what a recording reads has no versions
     one.forward()
-    made = tuple(torch.empty_like(t) for t in one.plain)
-    torch._foreach_copy_(made, one.plain)  # one launch for all of one type
-    return made
+    made: list[Tensor] = []
+    for t, at in zip(one.plain, one.shown, strict=True):
+        made.append(torch.empty_like(t) if at is None else t.new_empty(0).set_(made[at].untyped_storage(), 0, t.shape))
+    own = [at is None for at in one.shown]
+    if made:  # one launch for all of one type
+        torch._foreach_copy_([*compress(made, own)], [*compress(one.plain, own)])
+    return tuple(made)
 
 
 class _Replay(torch.autograd.Function):
@@ -277,6 +331,17 @@ class _Replay(torch.autograd.Function):
         return (None, *found) if ctx.has_x else (None, None, *found)
 
 
+def _shown(tensors: Sequence[Tensor]) -> list[int | None]:
+    """Of each, which earlier one has the same memory (flattened, detached): what reads records knows a source by its memory."""
+    first: dict[Hashable, int] = {}
+    found: list[int | None] = []
+    for at, t in enumerate(tensors):
+        place = (t.untyped_storage().data_ptr(), t.storage_offset(), t.numel(), t.dtype)
+        same = first.setdefault(place, at) if t.is_contiguous() and t.numel() else at
+        found.append(None if same == at else same)
+    return found
+
+
 def _autocast(x: Tensor) -> tuple[bool, torch.dtype]:
     return torch.is_autocast_enabled(x.device.type), torch.get_autocast_dtype(x.device.type)
 
@@ -288,6 +353,13 @@ def _tensors(tree: Any) -> Iterable[Tensor]:
     elif isinstance(tree, tuple):
         for part in tree:
             yield from _tensors(part)
+
+
+def _strange(tree: Any) -> object | None:
+    """What may hold tensors and is no tuple of them."""
+    if isinstance(tree, tuple):
+        return next((found for part in tree if (found := _strange(part)) is not None), None)
+    return None if isinstance(tree, Tensor | bool | int | float | str | None) else cast(object, tree)
 
 
 def _rebuilding(tree: Any, places: dict[int, int]) -> Callable[[Sequence[Tensor]], Any] | None:

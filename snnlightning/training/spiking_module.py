@@ -164,6 +164,8 @@ class SpikingModule(L.LightningModule):
     def forward(self, x: Tensor | Events) -> NetworkOutput:
         """x [B, T, N], dense or as events -> logits [B, C] and what every layer did."""
         x = self._looked_at(x)
+        if self._captured is not None and self._captured.network is not self.network:
+            self._captured = Captured(self.network)  # somebody put another one in its place
         network: Any = self._captured or self.network
         if self._keeps_potentials:
             out: NetworkOutput = network(x, potentials=True)
