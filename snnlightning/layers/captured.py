@@ -300,7 +300,11 @@ def _copies(one: _Pass, x: Tensor) -> tuple[Tensor, ...]:
     one.forward()
     made: list[Tensor] = []
     for t, at in zip(one.plain, one.shown, strict=True):
-        made.append(torch.empty_like(t) if at is None else t.new_empty(0).set_(made[at].untyped_storage(), 0, t.shape))
+        made.append(
+            torch.empty_like(t)
+            if at is None
+            else t.new_empty(0).set_(made[at].untyped_storage(), 0, t.shape, t.stride())
+        )
     own = [at is None for at in one.shown]
     if made:  # one launch for all of one type
         torch._foreach_copy_([*compress(made, own)], [*compress(one.plain, own)])
