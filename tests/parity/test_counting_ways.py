@@ -244,13 +244,15 @@ def test_the_same_weights_under_another_shape_of_input_are_looked_at_again():
 KEPT = {"no synapse": 0.0, "few": 0.05, "most": 0.9, "all": 1.1}
 
 
-def sources(post: int, pre: int, kind: str) -> tuple[list[Events], _reached.Together, list[list[torch.Tensor]]]:
-    """Three sources of a layer, a second one that gets the first two: rows that nothing, some and all of it reaches."""
+def sources(
+    post: int, pre: int, kind: str, several: int
+) -> tuple[list[Events], _reached.Together, list[list[torch.Tensor]]]:
+    """Up to three sources of a layer, a second one that gets the first two: rows that nothing, some and all of it reaches."""
     generator = torch.Generator().manual_seed(pre)
-    sent = [activity("ones", pre), activity("counts", post), activity("ones", 9, density=0.4)]
+    sent = [activity("ones", pre), activity("counts", post), activity("ones", 9, density=0.4)][:several]
     there = [
-        {k: torch.rand(n, x.shape[2], generator=generator) < KEPT[kind] for k, x in enumerate(sent[:several])}
-        for n, several in ((post, 3), (20, 2))
+        {k: torch.rand(n, x.shape[2], generator=generator) < KEPT[kind] for k, x in enumerate(sent[:most])}
+        for n, most in ((post, 3), (20, 2))
     ]
     arrives = [[sent[k].bool().float().flatten(0, 1) @ w.float().mT > 0 for k, w in of.items()] for of in there]
     return [Events.from_dense(x) for x in sent], _reached.Together(there), arrives
@@ -258,9 +260,9 @@ def sources(post: int, pre: int, kind: str) -> tuple[list[Events], _reached.Toge
 
 @pytest.mark.parametrize("kind", KEPT)
 @pytest.mark.parametrize("post", [1, 63, 64, 65, 130, 600])
-@pytest.mark.parametrize("pre", [1, 7, 300])
-def test_compiled_code_reaches_what_the_plain_one_reaches(pre, post, kind, machine_code):
-    lists, together, arrives = sources(post, pre, kind)
+@pytest.mark.parametrize(("pre", "several"), [(1, 3), (7, 1), (7, 2), (300, 3)])
+def test_compiled_code_reaches_what_the_plain_one_reaches(pre, several, post, kind, machine_code):
+    lists, together, arrives = sources(post, pre, kind, several)
     everywhere = torch.rand(3, 11, generator=torch.Generator().manual_seed(0)) < 0.2
     some = torch.arange(post).fmod(3) == 1
     for always in (None, torch.zeros_like(some), some, torch.ones_like(some)):
