@@ -4,7 +4,7 @@
     python benchmarks/kernels --everything FOLDER --page docs/performance.md     # all of the page, 12 minutes; goes on where it ended
     python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page PAGE]
 
-A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns; medians of wall time with
+A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns, in an order drawn anew for each round; medians of wall time with
 the spread, and CPU time of the process beside it, which other jobs on the machine disturb less. ``--memory`` adds the peak of one
 step above what was there before, in a process of its own each (Linux). Spikes and gradients of ours are compared with the
 reference's before anything is timed. Nothing is asserted; compare ratios. ``--page`` writes table and picture into the page.
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -139,8 +140,9 @@ def run(label: str, surrogate: str, options: argparse.Namespace) -> dict[str, An
     for k in range(options.repeats):
         if k >= 2 and time.perf_counter() - began > options.seconds:
             break
-        for name, step in steps.items():
-            found[name].append(timed(step))
+        # In another order each time: a step right behind one that took a gigabyte pays for it.
+        for name in random.Random(k).sample(list(steps), len(steps)):
+            found[name].append(timed(steps[name]))
     rows = {}
     for name, values in found.items():
         walls, cpus = ([v[k] for v in values] for k in (0, 1))
