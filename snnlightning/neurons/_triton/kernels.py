@@ -103,7 +103,7 @@ def _arrive(arrivals):
 
 @triton.jit
 def _meet(arrivals, turns):
-    """Wait until every program of these samples has arrived ``turns`` times."""
+    """Wait until every program of these samples has arrived ``turns`` times; so far none has more often."""
     here = arrivals + tl.program_id(2) * tl.num_programs(0) + tl.program_id(0)
     expected = turns * tl.num_programs(1)
     while tl.atomic_add(here, 0, sem="acquire") < expected:
@@ -196,6 +196,8 @@ def advance(
         tl.store(output + here, z, mask=mask)
         if _RECURRENT & FLAGS:
             if WAY == _SHARED:
+                if _DELAYED & FLAGS:
+                    _meet(arrivals, t)  # before it counts itself again: nobody may be two turns ahead of another
                 _arrive(arrivals)
             ahead = tl.load(drive + rows + tl.minimum(t + 1, steps - 1) * features, mask=mask, other=0.0).to(REAL)
             if WAY == _RESIDENT:
@@ -207,7 +209,6 @@ def advance(
             elif WAY == _SHARED:
                 if _DELAYED & FLAGS:
                     # At step 0 its own row is read, and not used.
-                    _meet(arrivals, t)
                     before = tl.maximum(t - 1, 0)
                     arrived = _gathered(output, w, batch, steps, features, before, BB, BK, PRECISION).to(REAL)
                 else:
@@ -332,6 +333,8 @@ def retreat(
         gz = tl.full((BB, BN), 0.0, REAL)
         if w_rec is not None:
             if WAY == _SHARED:
+                if _DELAYED & FLAGS:
+                    _meet(arrivals, back)
                 _arrive(arrivals)
             v_ahead, second_ahead, cur_ahead, left_ahead, above_ahead = _kept(
                 potentials, seconds, currents, lefts, grad_output, rows + tl.maximum(t - 1, 0) * features, mask, REAL
@@ -344,7 +347,6 @@ def retreat(
                     gz = tl.dot(d.to(w.dtype), w, input_precision=PRECISION).to(REAL)
             elif WAY == _SHARED:
                 if _DELAYED & FLAGS:
-                    _meet(arrivals, back)
                     behind = tl.minimum(t + 1, steps - 1)
                     gz = _gathered(delta, w, batch, steps, features, behind, BB, BK, PRECISION).to(REAL)
                     gz = tl.where(t == steps - 1, 0.0, gz)
