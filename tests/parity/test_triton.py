@@ -24,6 +24,7 @@ import snnlightning
 from snnlightning.events import Events
 from snnlightning.layers import SpikingLayer
 from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
+from snnlightning.neurons._fused import fused
 from snnlightning.scan import scan, supports
 from snnlightning.surrogates import Sparse, SuperSpike, Triangle
 
@@ -42,6 +43,7 @@ def kernels():
     def forget() -> None:
         for name in [n for n in sys.modules if n.endswith("__triton") or ".neurons._triton" in n]:
             del sys.modules[name]
+        fused._of.cache_clear()
 
     forget()
     with pytest.MonkeyPatch.context() as patch:

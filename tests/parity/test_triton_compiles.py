@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
-from snnlightning.neurons._fused import Fused
+from snnlightning.neurons._fused import Fused, fused
 from snnlightning.scan import scan
 from snnlightning.surrogates import Sparse, SuperSpike
 
@@ -72,6 +72,7 @@ def machine_code(monkeypatch, tmp_path) -> Iterator[Any]:
     def forget() -> None:
         for name in [n for n in sys.modules if n.endswith("__triton") or ".neurons._triton" in n]:
             del sys.modules[name]
+        fused._of.cache_clear()
 
     def begin(architecture: int) -> list[Any]:
         found: list[Any] = []
