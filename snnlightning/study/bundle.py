@@ -4,7 +4,7 @@
     config.yaml        the trial: seed, model, data, trainer
     fit.yaml           the same for ``snnlightning fit --config fit.yaml``, which trains it anew
     network.nir        the network as a NIR graph, where it has one and nir is installed
-    certificate.json   counts on the test set, hashes of data, checkpoint and graph, estimates, versions, how to check
+    certificate.json   counts on the test set, hashes of data, checkpoint, graph and records, estimates, versions, how to check
     metrics.csv, result.json, counts.json, test.json, raster.json, versions.json      as the study left them
 
 ``verify_bundle`` counts again and compares number by number.
@@ -30,7 +30,8 @@ __all__ = ["Verification", "export_bundle", "verify_bundle"]
 
 CERTIFICATE, GRAPH = "certificate.json", "network.nir"
 _CHECKED = ("data_sha256", "accuracy", "steps", "counts", "footprint_bytes")
-_COPIED = (CHECKPOINT, "config.yaml", "metrics.csv", "result.json", "counts.json", "test.json", "raster.json")
+_RECORDS = ("metrics.csv", "result.json", "counts.json", "test.json", "raster.json")
+_COPIED = (CHECKPOINT, "config.yaml", *_RECORDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +127,10 @@ def verify_bundle(bundle: Path) -> Verification:
     graph = _sha256_of_graph(bundle)
     if graph != said.get("graph_sha256", graph):
         differences.append(f"{GRAPH}: SHA-256 was {said['graph_sha256']} and is {graph}")
+    for name, was in said.get("files_sha256", {}).items():
+        there = file_sha256(bundle / name) if (bundle / name).exists() else "not there"
+        if there != was:
+            differences.append(f"{name}: SHA-256 was {was} and is {there}")
     found = _plain(measured.as_dict())
     for name in _CHECKED:
         differences += _differences(name, said[name], found[name])
@@ -144,6 +149,7 @@ def _certify(folder: Path, study: str, config: Mapping[str, Any], profiles: Sequ
         "seed": config["seed"],
         "checkpoint_sha256": file_sha256(folder / CHECKPOINT),
         "graph_sha256": _sha256_of_graph(folder),
+        "files_sha256": {name: file_sha256(folder / name) for name in _RECORDS if (folder / name).exists()},
         **measured.as_dict(),
         "estimates": [measured.estimate(name).as_dict() for name in profiles],
         "versions": versions(),

@@ -54,7 +54,7 @@ def test_a_bundle_needs_nothing_of_the_study_it_came_from(bundle: Path, tmp_path
     assert main(["energy", str(elsewhere), "--profile", "davies2018_loihi", "--json"]) == 0
 
 
-@pytest.mark.parametrize("what", ["weights", "data", "counts", "graph"])
+@pytest.mark.parametrize("what", ["weights", "data", "counts", "graph", "record"])
 def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if what == "weights":
         content = torch.load(bundle / "best.ckpt", weights_only=True)
@@ -70,6 +70,10 @@ def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest
         pytest.importorskip("nir", reason="nir is not installed")
         (bundle / "network.nir").unlink()
         expected = ["network.nir: SHA-256 was", "and is None"]
+    elif what == "record":
+        file = bundle / "counts.json"
+        file.write_text(file.read_text().replace('"total"', '"all"'))
+        expected = ["counts.json: SHA-256 was"]
     else:
         said = certificate(bundle)
         said["counts"]["by_kind"]["recurrent"] += 1.0
