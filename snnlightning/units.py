@@ -1,6 +1,5 @@
 """Units: time constants become decays, numbers become text."""
 
-import functools
 import math
 from numbers import Real
 
@@ -9,7 +8,6 @@ from .errors import ConfigurationError
 __all__ = ["decay_from_tau", "format_count", "positive"]
 
 
-@functools.lru_cache(1024, typed=True)
 def decay_from_tau(tau_ms: float, dt_ms: float) -> float:
     """Decay per step of a leaky variable, exp(-dt/tau).
 

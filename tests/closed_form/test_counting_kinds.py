@@ -65,7 +65,7 @@ def by_taps(x: Tensor, weight: Tensor, slide: Convolution) -> tuple[int, set[tup
 
 
 @given(st.data(), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_convolution_costs_the_taps_that_a_loop_over_the_output_meets(data, seed):
     axes = data.draw(st.integers(1, 3), "axes")
     groups = data.draw(st.sampled_from([1, 2]), "groups")
@@ -187,7 +187,7 @@ def test_a_network_of_readouts_only_has_no_activation_to_be_sparse():
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_how_samples_were_batched_changes_none_of_the_counts(seed, batch):
     g = torch.Generator().manual_seed(seed)
     x = torch.poisson(torch.full((5, 3, 2, 6), 0.3), generator=g)

@@ -132,7 +132,7 @@ def test_what_NeuroBench_does_not_see_is_left_out():
     steps=st.integers(1, 8),
     binary=st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_on_spikes_through_dense_feed_forward_networks_both_counters_say_the_same(seed, sizes, batch, steps, binary):
     torch.manual_seed(seed)
     net = SpikingNetwork([SpikingLayer(i, o, neuron=LIF()) for i, o in itertools.pairwise(sizes)], SpikeCount())
@@ -153,7 +153,7 @@ def test_on_spikes_through_dense_feed_forward_networks_both_counters_say_the_sam
     kind=st.sampled_from(["input", "recurrent"]),
     cell=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_counting_fan_outs_is_running_the_layer(seed, slide, calls, kind, cell):
     """The quick way and NeuroBench's own, which is taken when a dtype runs out of whole numbers."""
     g = torch.Generator().manual_seed(seed)

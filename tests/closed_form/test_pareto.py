@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from snnlightning.errors import ShapeError
@@ -95,7 +95,6 @@ def test_volumes_by_hand(rows, reference, volume):
 
 
 @given(st.integers(1, 4).flatmap(lambda m: points(m, size=6)))
-@settings(deadline=None)
 def test_the_volume_is_that_of_inclusion_and_exclusion(rows):
     reference = [5.0] * len(rows[0])
     assert hypervolume(rows, reference) == pytest.approx(by_inclusion_and_exclusion(rows, reference), abs=1e-9)

@@ -83,7 +83,7 @@ def test_ties_go_to_the_even_integer():
     assert Quantization(weight_bits=4).rounded(w).w_in.tolist() == [[7.0, 0.0, 2.0, 2.0, 0.0, -2.0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(kinds, st.integers(0, 10**6), st.floats(-12.0, 12.0))
 def test_quantising_twice_is_quantising_once(options, seed, exponent):
     quantization = Quantization(**options)
@@ -94,7 +94,7 @@ def test_quantising_twice_is_quantising_once(options, seed, exponent):
     assert torch.equal(twice.scale, once.scale)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(kinds, st.integers(0, 10**6))
 def test_weights_are_whole_multiples_of_the_lsb_in_a_symmetric_range_and_keep_sign_and_zero(options, seed):
     quantization = Quantization(**options)
@@ -110,7 +110,7 @@ def test_weights_are_whole_multiples_of_the_lsb_in_a_symmetric_range_and_keep_si
     assert torch.equal(negative.w_in, -rounded.w_in)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(kinds, st.integers(0, 10**6))
 def test_the_error_is_at_most_half_an_lsb_where_nothing_is_clipped(options, seed):
     w = weights(seed, dtype=torch.float64)
@@ -449,7 +449,7 @@ def test_weights_rounded_to_zero_are_no_synapses():
 # Integers.
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(kinds, st.sampled_from([None, 16, 20]), st.integers(0, 10**6))
 def test_integers_times_the_scale_are_the_weights_in_effect_bit_for_bit(options, state_bits, seed):
     torch.manual_seed(seed)

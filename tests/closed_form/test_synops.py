@@ -166,7 +166,7 @@ def by_loops(net: SpikingNetwork, x: Tensor) -> dict[str, int]:
 
 
 @given(seed=st.integers(0, 10**6), batch=st.integers(1, 4), steps=st.integers(1, 12), recurrent=st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_network_costs_what_a_loop_over_all_synapses_counts(seed, batch, steps, recurrent):
     net = network(recurrent=recurrent, seed=seed)
     x = torch.randint(0, 3, (batch, steps, 4)).float()
@@ -179,7 +179,7 @@ def test_a_network_costs_what_a_loop_over_all_synapses_counts(seed, batch, steps
 
 
 @given(data=st.data(), seed=st.integers(0, 10**6), batch=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_how_samples_were_batched_changes_no_count(data, seed, batch):
     """Exact equality of every number, for any way of cutting the batch into pieces."""
     net = network(seed=seed)

@@ -28,8 +28,8 @@ from snnlightning.neurons import LI, AbstractNeuron
 from snnlightning.readouts import LastStep
 from snnlightning.typing import State
 
-few = settings(max_examples=3, deadline=None, derandomize=True)
-more = settings(max_examples=12, deadline=None, derandomize=True)
+few = settings(max_examples=3, derandomize=True)
+more = settings(max_examples=12, derandomize=True)
 NEURONS = [parameter.values[0] for parameter in neuron_variants()]
 OPTIONS = {"backend": "reference"}
 

@@ -16,7 +16,7 @@ from snnlightning.surrogates import SuperSpike
 from snnlightning.typing import State, Trace
 
 N, N_IN = 4, 3
-laws = settings(max_examples=10, deadline=None, derandomize=True)
+laws = settings(max_examples=10, derandomize=True)
 every_neuron = pytest.mark.parametrize("neuron", neuron_variants())
 
 

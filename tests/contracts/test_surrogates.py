@@ -106,7 +106,7 @@ def test_a_signed_family_has_negative_values_and_others_have_none(cls):
 
 @all_families
 @given(height=SIZES, width=SIZES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_height_and_width_mean_the_same_in_every_family(cls, height, width):
     surrogate = cls.from_height_width(height=height, width=width)
     assert (surrogate.height, surrogate.width) == (pytest.approx(height, rel=1e-9), pytest.approx(width, rel=1e-9))

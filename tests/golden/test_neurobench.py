@@ -294,7 +294,7 @@ def test_one_call_for_the_whole_sequence_is_one_class_for_all_of_it():
     rec=st.booleans(),
     zeros=st.sampled_from([0.0, 0.5]),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_any_small_network_agrees(seed, sizes, samples, steps, batch_size, kind, rec, zeros):
     net = (recurrent if rec else feed_forward)(*sizes, seed=seed)
     g = torch.Generator().manual_seed(seed)

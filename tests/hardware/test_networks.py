@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -93,7 +93,6 @@ def kernels(draw):
 
 
 @given(kernel=kernels(), seed=st.integers(0, 99), zeros=st.sampled_from([0.0, 0.5]))
-@settings(deadline=None)
 def test_a_kernel_has_the_synapses_that_the_metric_counts(kernel, seed, zeros):
     generator = torch.Generator().manual_seed(seed)
     weight = torch.rand(kernel.channels_out, kernel.channels_in // kernel.groups, *kernel.taps, generator=generator)
@@ -115,7 +114,6 @@ def test_a_kernel_has_the_synapses_that_the_metric_counts(kernel, seed, zeros):
 
 
 @given(kernel=kernels(), neurons=st.integers(1, 40), at=st.integers(0, 10**6))
-@settings(deadline=None)
 def test_neurons_side_by_side_have_no_more_sources_than_the_bound(kernel, neurons, at):
     """Against the field of every neuron, found by a gradient; neurons are in the order of places, channels together."""
     neurons = min(neurons, kernel.outputs)

@@ -141,7 +141,7 @@ def test_a_dialect_of_the_users_own_travels_with_the_graph():
     assert_same(net, from_nir(graph))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=2, max_size=4),
     dt_ms=st.floats(0.01, 20.0),
