@@ -5,8 +5,8 @@
     python benchmarks/kernels/gpu.py --toy               # tiny shapes, on the CPU under Triton's interpreter: figures mean nothing
 
 Works are those of ``works.py``. Candidates take turns; a turn is a few steps one behind the other, as in training, and the device is
-waited for behind them; times are medians of wall time over the turns. Rows are added to the results as they are measured, and the page
-is made of all rows in the file. ``recorded`` is the network in :class:`snnlightning.layers.Captured`. The bounds of a row come from two numbers measured in the same
+waited for behind them; times are medians of wall time over the turns. The results hold the rows of one device, its versions and a commit: an
+interrupted run goes on there, and rows of others give way. The page is made of them. ``recorded`` is the network in :class:`snnlightning.layers.Captured`. The bounds of a row come from two numbers measured in the same
 run, bytes per second of a copy and operations per second of a large product, and from an assumption: that a step of a recurrent layer
 cannot follow another one in less than ``CHAIN`` seconds.
 """
@@ -250,9 +250,7 @@ def main() -> None:
     parser.add_argument("--parallel", action="store_true", help="compile with one process per work first")
     parser.add_argument("--compile", action="store_true", help="compile, and measure nothing")
     parser.add_argument("--commit", help="what the page says, where git does not know")
-    parser.add_argument(
-        "--results", type=Path, help="a JSON-lines file that rows are added to; its rows are not measured again"
-    )
+    parser.add_argument("--results", type=Path, help="a JSON-lines file of rows; those measured here already are kept")
     parser.add_argument("--output", type=Path, help="a Markdown page to write")
     parser.add_argument("--page-only", action="store_true", help="the page from the results, and measure nothing")
     options = parser.parse_args()
@@ -279,14 +277,14 @@ def main() -> None:
         return
     if options.parallel:
         compiled(works, precisions)
-    rows = [] if options.results is None else read(options.results)
+    here = conditions(options.commit)
+    rows = [] if options.results is None else read(options.results, here)
 
     def add(row: Row) -> None:
-        rows.append(row | {"conditions": conditions(options.commit)})
+        rows.append(row | {"conditions": here})
         print(*lines_of(row), sep="\n", flush=True)
         if options.results is not None:
-            with options.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+            options.results.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
         if options.output is not None:
             options.output.write_text(page(rows), encoding="utf-8")
 
@@ -311,9 +309,10 @@ def compiled_here(works: dict[str, Work], precisions: list[str]) -> None:
                 step_of(work, *how)()
 
 
-def read(results: Path) -> list[Row]:
+def read(results: Path, here: str | None = None) -> list[Row]:
+    """The rows of a file; only those of these conditions, where some are given: a page is of one device, its versions and a commit."""
     text = results.read_text(encoding="utf-8") if results.exists() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    return [row for row in map(json.loads, text.splitlines()) if here is None or row["conditions"] == here]
 
 
 def said(times: Sequence[float]) -> str:

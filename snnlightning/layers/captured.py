@@ -29,11 +29,9 @@ class Recorder(Protocol):
 
     def __call__(self, work: Callable[[], _T]) -> tuple[_T, Callable[[], None]]:
         """The result, whose tensors stay where they are, and a function that fills them again."""
-        ...
 
     def warm(self, work: Callable[[], object]) -> None:
         """Run it once where it will be recorded: what is compiled or put on the device once is done then."""
-        ...
 
 
 class Captured:
@@ -119,9 +117,8 @@ class Captured:
                 return self.network(x, **options)
             try:
                 found = _Pass(self.network, x, options, self._recorder or _Graphs(x), attributes)
-            except (
-                RuntimeError
-            ) as error:  # CUDA's: something in it waits for the device, or is not allowed while recording
+            except RuntimeError as error:
+                # CUDA's: something in it waits for the device, or is not allowed while recording.
                 self._refuse(str(error))
                 return self.network(x, **options)
             self._passes[key] = found
@@ -231,9 +228,8 @@ class _Pass:
         named_buffers = dict(network.named_buffers())
         buffers = list(named_buffers.values())
         before = [buffer.detach().clone() for buffer in buffers]
-        with torch.random.fork_rng(
-            [x.device] if x.device.type == "cuda" else []
-        ):  # a pass that nobody asked for leaves nothing behind
+        # A pass that nobody asked for leaves nothing behind.
+        with torch.random.fork_rng([x.device] if x.device.type == "cuda" else []):
             recorder.warm(there_and_back)
         for buffer, was in zip(buffers, before, strict=True):
             buffer.data.copy_(was)

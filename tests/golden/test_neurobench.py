@@ -107,7 +107,8 @@ def test_T3_recurrent_convolutions_agree():
     torch.manual_seed(0)
     hidden = snntorch.RLeaky(0.9, conv2d_channels=3, kernel_size=3, init_hidden=True)
     net = Network((nn.Conv2d(2, 3, 3), hidden), (nn.Linear(3 * 4 * 4, 5), leaky(output=True)))
-    both(net, spikes(6, 8, 2, 6, 6), 4)
+    found = both(net, spikes(6, 8, 2, 6, 6), 4)
+    assert 0 < found["Effective_ACs"] < found["Dense"]
 
 
 @pytest.mark.parametrize("net", [feed_forward, recurrent])
@@ -266,7 +267,8 @@ def test_convolutions_of_half_precision_round_as_there():
     net = Network((nn.Conv2d(4, 8, 3, padding=1), leaky()), (nn.Linear(8 * 36, 5), leaky(output=True))).to(
         torch.bfloat16
     )
-    both(net, spikes(6, 4, 4, 6, 6).to(torch.bfloat16), 3)
+    found = both(net, spikes(6, 4, 4, 6, 6).to(torch.bfloat16), 3)
+    assert 0 < found["Effective_ACs"] < found["Dense"]
 
 
 def test_one_call_for_the_whole_sequence_is_one_class_for_all_of_it():
