@@ -35,6 +35,7 @@ from . import pool
 from .around import coefficient_gradients, drive_of, refuse_second_derivative
 from .formula import formula
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
+from .sent_back import SentBack
 
 __all__ = ["Code", "run", "ways"]
 
@@ -141,6 +142,8 @@ class _Call:
     reduction: str | None
     sizes: Sequence[tuple[int, int]] | None
     recurrent: Sequence[bool] | None
+    before: bool
+    """Whether x is what another such node made; it reads a gradient by its factors."""
 
     @property
     def neuron(self) -> NeuronLike:
@@ -183,7 +186,7 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     reduction = None if neuron.spiking or x.shape[-2] >= _COUNTED_STEPS else _reduction(work.readout)
     call = _Call(
         code, work.neurons, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, w_rec is not None, work.members,
-        x.shape, arrived, found, sent, reduction, work.sizes, work.recurrent,
+        x.shape, arrived, found, sent, reduction, work.sizes, work.recurrent, _made_by_a_layer(read),
     )  # fmt: skip
     drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
     output, *rest = _Layer.apply(
@@ -200,6 +203,10 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     if isinstance(x, Tensor) and x.dtype == dtype and (events is not None or found):
         trace = trace._replace(arrived=_listed(found, x) if events is None else events.beside(x))
     return trace
+
+
+def _made_by_a_layer(x: Tensor | None) -> bool:
+    return x is not None and x.output_nr == 0 and type(x.grad_fn) is _Layer._backward_cls
 
 
 def _reduction(readout: Reader | None) -> str | None:
@@ -742,7 +749,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     real, none2, none3 = numbers.real, numbers.none2, numbers.none3
 
     above: dict[str, Tensor | None] = dict(zip(neuron.state_names, grads[1:], strict=False))
-    grad_output = numbers.all(grads[0])
+    factors = grads[0] if isinstance(grads[0], SentBack) and not call.members else None
+    grad_output = numbers.all(grads[0]) if factors is None else None
     from_potentials = numbers.all(grads[-1] if neuron.spiking and call.potentials else None)
 
     from_readout = _read_back(numbers, call, ctx.reads, grads[-1])
@@ -798,8 +806,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         if silence is not None:
             left = numbers.own(k, _part(began[2], chunk, none2))[0]
             silence(psi, ctx.sent[j].pointer, ctx.sent[j].index, left, numbers.silent)
+        above_it = _part(grad_output, chunk, none3) if factors is None else _array(factors.rows(lo, hi))
         given, seen, z, summed, v, second = numbers.own(
-            k, _part(grad_output, chunk, none3), _part(from_potentials, chunk, none3), _part(grad_z, chunk, none2),
+            k, above_it, _part(from_potentials, chunk, none3), _part(grad_z, chunk, none2),
             _part(sums, chunk, none3), grad_v[k, lo:hi], grad_second[k, lo:hi],
         )  # fmt: skip
         delta = whole[k, lo:hi] if whole is not None and n == features else np.empty((hi - lo, steps, n), real)
@@ -872,7 +881,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_x = None
     if wants_x:
         back = numbers.given_back(whole)
-        grad_x = _grad_x(call.code, back, w_in.detach(), call.sizes)
+        grad_x = _grad_x(call, back, w_in.detach())
         grad_x = grad_x.sum(0) if grad_x.ndim > len(call.shape) else grad_x
     return (
         None,
@@ -901,11 +910,15 @@ def _grad_w_in(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array
     return None if grad_t is None else numbers.given_back(numbers.turned(grad_t))
 
 
-def _grad_x(code: Code, back: Tensor, w_in: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
+def _grad_x(call: _Call, back: Tensor, w_in: Tensor) -> Tensor:
     """Each member's product as it would be alone: one product for all rounds otherwise."""
+    code = call.code
     if back.ndim == 3:
+        if call.before and back.shape[-1] <= _SHORT_ROW:
+            # An optimizer changes weights in place, and somebody may look afterwards.
+            return SentBack(back, w_in.clone(), functools.partial(_sent_on, code))
         return cast(Tensor, _sent_on(code, back.flatten(0, 1), w_in).unflatten(0, back.shape[:2]))
-    own_sizes = sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)
+    own_sizes = call.sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)
     made = []
     for delta, w, (n, n_in) in zip(back, w_in, own_sizes, strict=True):
         own = _sent_on(code, settled(delta[..., :n]).flatten(0, 1), settled(w[:n, :n_in]))
@@ -920,6 +933,9 @@ def _sent_on(code: Code, delta: Tensor, w_in: Tensor) -> Tensor:
     send_on, rows, weights = code.loop("send_on", _name(delta)), _array(delta), _array(w_in)
     out = np.empty((len(rows), weights.shape[1]), rows.dtype)
     size = max(8, _CHUNK_AT_LEAST // max(1, out.shape[1]) // 8 * 8)
+    if out.size <= 2 * _CHUNK_AT_LEAST:  # of a chunk, whose thread is one of the pool already
+        send_on(rows, weights, out)
+        return torch.from_numpy(out)
     starts = range(0, len(rows), size)
     pool.run(
         lambda i: send_on(rows[starts[i] : starts[i] + size], weights, out[starts[i] : starts[i] + size]), len(starts)

@@ -1,0 +1,156 @@
+"""A gradient by its factors is the gradient: to the layer before, and to everybody else who reads it."""
+
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from snnlightning.layers import SpikingLayer, SpikingNetwork
+from snnlightning.neurons import LI, LIF, CubaLI, CubaLIF
+from snnlightning.neurons._fused import layer as fused_layer
+from snnlightning.neurons._fused.sent_back import SentBack
+from snnlightning.readouts import MeanOverTime
+from snnlightning.surrogates import SuperSpike, Triangle
+
+pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
+MULTIPLIED: list[int] = []
+
+
+def network(backend: str = "numba", classes: int = 3, *, surrogate: Any = None) -> SpikingNetwork:
+    torch.manual_seed(0)
+    layers = [
+        SpikingLayer(
+            5, 9, neuron=CubaLIF(), surrogate=surrogate or Triangle(slope=0.25), recurrent=True, backend=backend
+        ),
+        SpikingLayer(9, 7, neuron=LIF(), surrogate=surrogate or Triangle(slope=0.25), backend=backend),
+        SpikingLayer(7, classes, neuron=CubaLI(), backend=backend),
+    ]
+    for layer in layers:
+        layer.w_in.data.abs_()
+    return SpikingNetwork(layers, MeanOverTime())
+
+
+def data(batch: int = 4) -> Tensor:
+    return (torch.rand(batch, 12, 5, generator=torch.Generator().manual_seed(1)) < 0.5).float()
+
+
+def gradients(
+    net: SpikingNetwork, also: Callable[[Tensor], Any] = lambda spikes: None, share: float = 0.0
+) -> list[Tensor]:
+    net.zero_grad()
+    out = net(data())
+    for record in out.records[:-1]:
+        also(record.output)
+    loss = out.logits.square().sum()
+    if share:
+        loss = loss + share * sum(record.output.square().sum() for record in out.records)
+    loss.backward()
+    return [p.grad.clone() for p in net.parameters() if p.grad is not None]
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch):
+    """Inputs go by events at any density, and whole products that somebody asked for are counted."""
+    monkeypatch.setattr(fused_layer, "_break_even", lambda features, looking_ns: 2.0)
+    MULTIPLIED.clear()
+    whole = SentBack.whole
+
+    def counting(self: SentBack) -> Tensor:
+        MULTIPLIED.append(self.made is None)
+        return whole(self)
+
+    monkeypatch.setattr(SentBack, "whole", counting)
+
+
+@pytest.mark.parametrize("surrogate", [Triangle(slope=0.25), SuperSpike()])
+def test_the_layer_before_multiplies_out_its_own_samples_only(surrogate):
+    mine, theirs = gradients(network(surrogate=surrogate)), gradients(network("reference", surrogate=surrogate))
+    assert not MULTIPLIED
+    for own, other in zip(mine, theirs, strict=True):
+        assert own.abs().max() > 0
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+def test_a_second_consumer_gets_the_sum_of_both():
+    mine, theirs = gradients(network(), share=0.1), gradients(network("reference"), share=0.1)
+    assert any(MULTIPLIED)
+    for own, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["looked at", "kept", "new", "in place"])
+def test_a_hook_sees_and_changes_the_gradient(name):
+    hooks: dict[str, Callable[[Tensor], Any]] = {
+        "looked at": lambda spikes: spikes.register_hook(lambda grad: None if grad.isfinite().all() else 0 * grad),
+        "kept": lambda spikes: spikes.retain_grad(),
+        "new": lambda spikes: spikes.register_hook(lambda grad: 2.0 * grad),
+        "in place": lambda spikes: spikes.register_hook(lambda grad: grad.mul_(2.0)),
+    }
+    plain, own = gradients(network("reference"), hooks[name]), gradients(network(), hooks[name])
+    for a, b in zip(own, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
+
+
+def found_of(net: SpikingNetwork) -> tuple[Tensor, Tensor]:
+    """What arrives at the spikes of the last hidden layer, asked for by name, and the same from the reference."""
+    made = []
+    for own in (net, copied(net)):
+        out = own(data())
+        (grad,) = torch.autograd.grad(out.logits.square().sum(), [out.records[1].output])
+        made.append(grad)
+    return made[0], made[1]
+
+
+def copied(net: SpikingNetwork) -> SpikingNetwork:
+    plain = network("reference")
+    plain.load_state_dict(net.state_dict())
+    return plain
+
+
+def test_asked_for_by_name_it_is_a_tensor_for_torch_numpy_and_pickle():
+    mine, theirs = found_of(network())
+    assert mine.shape == theirs.shape
+    assert mine.dtype == theirs.dtype
+    for read in (mine.clone(), torch.from_numpy(mine.numpy()), torch.from_numpy(np.asarray(mine)), torch.tensor(mine.tolist()),
+                 copy.deepcopy(mine), saved_and_loaded(mine), mine + 0, mine[:]):  # fmt: skip
+        assert type(read) is Tensor
+        torch.testing.assert_close(read, theirs, rtol=1e-5, atol=1e-7)
+    assert mine.data_ptr() == mine.data_ptr() != 0
+    assert repr(mine) == repr(mine.clone())
+
+
+def saved_and_loaded(x: Tensor) -> Tensor:
+    file = io.BytesIO()
+    torch.save(x, file)
+    file.seek(0)
+    loaded: Tensor = torch.load(file)
+    return loaded
+
+
+def test_weights_that_change_before_it_is_read_do_not_change_it():
+    net = network()
+    out = net(data())
+    (grad,) = torch.autograd.grad(out.logits.square().sum(), [out.records[1].output])
+    expected = found_of(net)[1]
+    with torch.no_grad():
+        net.layers[-1].w_in.zero_()
+    torch.testing.assert_close(grad.clone(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_wide_readout_sends_the_product():
+    out = (net := network(classes=fused_layer._SHORT_ROW + 1))(data())
+    (grad,) = torch.autograd.grad(out.logits.square().sum(), [out.records[1].output])
+    assert type(grad) is Tensor
+    assert net.layers[-1].w_in.shape[0] > fused_layer._SHORT_ROW
+
+
+def test_a_leaf_gets_a_tensor():
+    x = data().requires_grad_()
+    layer = SpikingLayer(5, 3, neuron=LI(), backend="numba")
+    layer(x)[0].sum().backward()
+    assert type(x.grad) is Tensor
