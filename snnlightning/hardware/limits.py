@@ -27,6 +27,11 @@ class Misfit:
     needed: float
     limit: float
 
+    @property
+    def excess(self) -> float:
+        """By how much it is passed: needed / limit - 1, or needed itself where the chip has none of it."""
+        return self.needed / self.limit - 1.0 if self.limit else float(self.needed)
+
     def __str__(self) -> str:
         meaning = LIMITS[self.name].meaning if self.name in LIMITS else "time of a step, in us"
         return f"{self.name} {self.needed:,.10g} > {self.limit:,.10g} ({meaning})"

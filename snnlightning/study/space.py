@@ -194,13 +194,17 @@ class Space:
 
     @staticmethod
     def apply(base: Mapping[str, Any], drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration of a trial: a deep copy of ``base`` (model, data, trainer) with the drawn values put in."""
+        """The configuration of a trial: a deep copy of ``base`` (model, data, trainer) with copies of the drawn values put in.
+
+        Copies, as a later parameter may set an element of an earlier one's choice (a list, a mapping), and the choice
+        belongs to the space.
+        """
         config = {part: copy.deepcopy(dict(base[part])) for part in PARTS}
         for name, value in drawn.items():
             part, _, rest = name.partition(".")
             if part in PARTS:
                 target = config[part] if part == "trainer" else config[part].setdefault("init_args", {})
-                _put(target, rest.split("."), value, name)
+                _put(target, rest.split("."), copy.deepcopy(value), name)
         return config
 
     @staticmethod

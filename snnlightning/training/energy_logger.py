@@ -15,8 +15,8 @@ class EnergyLogger(L.Callback):
     """Logs, for every profile P, ``*_energy_pj@P``, ``*_latency_ms@P`` and ``*_overload@P`` (lower is better for all).
 
     Energy is the nominal sum of what the profile prices, per sample; a quantity that it does not price is not logged.
-    ``overload`` is by how much the worst limit of the chip is passed, needed / limit - 1; 0 when none is. No batch is
-    evaluated for it: the counts of the epoch are priced once.
+    ``overload`` is by how much the worst limit of the chip is passed, needed / limit - 1 (needed itself where the chip has
+    none of it); 0 when none is. No batch is evaluated for it: the counts of the epoch are priced once.
 
     Args:
         profiles: names that ``snnlightning profiles`` lists, or paths of TOML files.
@@ -81,7 +81,7 @@ class EnergyLogger(L.Callback):
             if cost.latency_ms is not None:
                 values[f"{stage}_latency_ms@{name}"] = cost.latency_ms.nominal
             passed = [*cost.walls, *cost.budgets]
-            values[f"{stage}_overload@{name}"] = max((m.needed / m.limit - 1.0 for m in passed), default=0.0)
+            values[f"{stage}_overload@{name}"] = max((misfit.excess for misfit in passed), default=0.0)
             misfits[name] = [str(misfit) for misfit in passed]
         self.values[stage], self.misfits[stage] = values, misfits
         return values

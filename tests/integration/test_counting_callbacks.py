@@ -79,6 +79,14 @@ def test_a_chip_that_the_network_does_not_fit_says_by_how_much_and_why():
     assert any("weight_bits 8 > 1" in reason for reason in logger.misfits["test"]["merolla2014_truenorth"])
 
 
+def test_a_chip_that_has_none_of_what_is_needed_is_passed_by_all_of_it():
+    """Speck has no recurrent connections, and the network has those of one layer."""
+    logger = EnergyLogger(["yao2024_speck"])
+    trainer(logger).test(model(recurrent=True), datamodule=data(), verbose=False)
+    assert logger.values["test"]["test_overload@yao2024_speck"] == 1.0
+    assert any("recurrent_connections 1 > 0" in reason for reason in logger.misfits["test"]["yao2024_speck"])
+
+
 def test_callbacks_ask_the_network_not_once_more():
     calls = []
     for callbacks in ([], [EnergyLogger(CHIPS), SynOpsBudget(1000)]):

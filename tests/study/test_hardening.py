@@ -110,6 +110,17 @@ def test_a_start_point_may_hold_a_list(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "s" / "trials.csv")[0]["model.hidden_sizes"] == "[12, 10]"
 
 
+def test_an_element_of_a_drawn_list_may_be_a_parameter_itself(tmp_path: Path) -> None:
+    """The choices stay what the space says: they are recorded, drawn again, and compared when a study goes on."""
+    space = {"model.hidden_sizes": [[8], [12, 10]], "model.hidden_sizes.0": {"type": "int", "low": 20, "high": 24}}
+    Study(config(space=space, trials=4), tmp_path / "s").run(workers=0)
+    rows = read_csv(tmp_path / "s" / "trials.csv")
+    assert {row["model.hidden_sizes"] for row in rows} == {"[8]", "[12, 10]"}
+    assert all(20 <= int(row["model.hidden_sizes.0"]) <= 24 for row in rows)
+    Study(config(space=space, trials=5), tmp_path / "s").run(workers=0)
+    assert len(read_csv(tmp_path / "s" / "trials.csv")) == 5
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
