@@ -77,7 +77,8 @@ _BLOCK = 256
 
 _CACHED_BYTES = 2**20
 """Input weights that are more than this go block of neurons by block, each half as large: it stays in the second cache while the events of
-all steps pass. One row after the other of 64 MB comes from memory, which takes five times as long."""
+all steps pass. One row after the other of 64 MB comes from memory, which takes five times as long. The gradient of recurrent weights
+does from half of it on, being written as well; it takes a tenth less at 512 neurons."""
 
 
 _SHORT_ROW = 32
@@ -339,6 +340,7 @@ class _Numbers:
             | READ_MAX * (call.reduction == "max")
         )
         self.blocks: list[tuple[int, int]] = []
+        self.rec_blocks: list[tuple[int, int]] = []
         self.recurrent = [
             call.w_rec_given and (call.recurrent is None or call.recurrent[k]) for k in range(self.members)
         ]
@@ -381,11 +383,11 @@ class _Numbers:
         """[K, ...], whether there was a member axis or not."""
         return array.reshape(self.members, *array.shape[len(self.axis) :])
 
-    def blocked(self, w_in: Tensor | None) -> list[tuple[int, int]]:
-        """Neurons lo ... hi - 1 of each block of w_in, none where it is small."""
-        if w_in is None or self.axis or w_in.numel() * self.real.itemsize <= _CACHED_BYTES:
+    def blocked(self, w: Tensor | None, room: int) -> list[tuple[int, int]]:
+        """Neurons lo ... hi - 1 of each block of weights, none where they are small."""
+        if w is None or self.axis or w.numel() * self.real.itemsize <= room:
             return []
-        width = max(64, _CACHED_BYTES // 2 // (w_in.shape[1] * self.real.itemsize) // 64 * 64)
+        width = max(64, room // 2 // (w.shape[1] * self.real.itemsize) // 64 * 64)
         return [(lo, min(lo + width, self.features)) for lo in range(0, self.features, width)]
 
     def turned(self, array: Array) -> Array:
@@ -434,7 +436,9 @@ class _Layer(torch.autograd.Function):
         features = source.shape[-2] if w_in is not None else source.shape[-1]
         numbers = _Numbers(call, source, batch, steps, features)
         state = _named_state(call, rest)
-        numbers.blocks = numbers.blocked(w_in)
+        numbers.blocks = numbers.blocked(w_in, _CACHED_BYTES)
+        if not call.recursion.delayed:
+            numbers.rec_blocks = numbers.blocked(w_rec, _CACHED_BYTES // 2)
         weights = _weights(numbers, w_in, bias, w_rec, state, drive)
         last = {name: variable.detach().clone() for name, variable in state.items() if name != "z"}
         shape = (*call.members, batch, steps, features)
@@ -775,7 +779,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
     grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in and not numbers.blocks else None
     by_block = [np.zeros((w_in.shape[-1], hi - lo), real) for lo, hi in numbers.blocks] if wants_w_in else []
-    grad_w_rec = numbers.zeros(features, features) if wants_w_rec else None
+    grad_w_rec = numbers.zeros(features, features) if wants_w_rec and not numbers.rec_blocks else None
+    rec_by_block = [np.zeros((features, hi - lo), real) for lo, hi in numbers.rec_blocks] if wants_w_rec else []
     grad_bias = numbers.zeros(batch, features) if wants_bias else None
     packed: _Packed | None = ctx.packed
     slopes = _Slopes(call, numbers) if packed is None else packed.slopes
@@ -860,7 +865,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             pool.run(lambda i: through_time(group[i], made[group[i]], psis[group[i]]), len(group))  # noqa: B023
         else:
             pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
-        _sum_weights(numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, by_block, grad_w_rec, threads)
+        _sum_weights(
+            numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, by_block, grad_w_rec, rec_by_block, threads
+        )
 
     ctx.finite = ctx.finite & _finite((grad_v, grad_second))
     if not ctx.finite.any():
@@ -887,9 +894,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None,
         grad_x,
         None if whole is None or not wants_drive else numbers.given_back(whole),
-        _grad_w_in(numbers, grad_w_in, by_block),
+        _weight_gradient(numbers, grad_w_in, by_block),
         None if grad_bias is None else numbers.given_back(numbers.over_samples(grad_bias)),
-        None if grad_w_rec is None else numbers.given_back(numbers.turned(grad_w_rec)),
+        _weight_gradient(numbers, grad_w_rec, rec_by_block),
         *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
@@ -903,8 +910,8 @@ def _square(numbers: _Numbers, k: int, *matrices: Array | None) -> list[Array]:
     ]
 
 
-def _grad_w_in(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array]) -> Tensor | None:
-    """[N, N_in], from its blocks where it has some."""
+def _weight_gradient(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array]) -> Tensor | None:
+    """[N, K] from [K, N], or from its blocks where it has some."""
     if by_block:
         return torch.from_numpy(np.concatenate([numbers.turned(block[None])[0] for block in by_block]))
     return None if grad_t is None else numbers.given_back(numbers.turned(grad_t))
@@ -974,7 +981,7 @@ def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]
 
 def _sum_weights(
     numbers: _Numbers, ctx: Any, deltas: list[tuple[int, Array]], grad_w_in: Array | None, by_block: Sequence[Array],
-    grad_w_rec: Array | None, threads: int,
+    grad_w_rec: Array | None, rec_by_block: Sequence[Array], threads: int,
 ) -> None:  # fmt: skip
     """Add some chunks to the weight gradients; threads share the columns, so the order of the sums does not change."""
     loop = ctx.call.code.loop("weight_gradient", numbers.dtype)
@@ -991,7 +998,8 @@ def _sum_weights(
         if grad is grad_w_in or numbers.recurrent[k]
         for lo, hi in blocks
     ]
-    jobs += [(0, lo, hi, 0, grad, ctx.arrived, 0) for (lo, hi), grad in zip(numbers.blocks, by_block, strict=False)]
+    for parts, grads, lists in ((numbers.blocks, by_block, ctx.arrived), (numbers.rec_blocks, rec_by_block, ctx.sent)):
+        jobs += [(0, lo, hi, 0, grad, lists, 0) for (lo, hi), grad in zip(parts, grads, strict=False)]
 
     def task(i: int) -> None:
         k, lo, hi, at, grad, lists, late = jobs[i]
