@@ -21,7 +21,22 @@ from ._listed import listed_by_loop
 from ._loops import compiled, loop
 from ._reached import Together, passed_by_ones, reached_by_events
 
-__all__ = ["Synapses", "Tallies", "Tally", "active_updates"]
+__all__ = [
+    "Row",
+    "Synapses",
+    "Tallies",
+    "Tally",
+    "active_updates",
+    "all_or_none",
+    "groups_of",
+    "layers_with_neurons",
+    "sources_of",
+    "words_of",
+]
+
+Row = tuple[int, ...]
+"""Of a connection: synops, the same with graded spikes, macs, events, messages, slots. Of a layer: spikes, 0, analog
+outputs, active updates, outputs that are not zero, updates."""
 
 _EXACT, _EXACT_DOUBLE = 2**24, 2**53
 """Whole numbers up to here, and their sums, are exact in float32 and in float64."""
@@ -220,7 +235,7 @@ class Synapses:
         self.whole = self.stored == self.there.numel()
         self.full = self.plain and self.whole
         self._made_of = self._shape_of(connection)
-        self._bytes = self.there.view(torch.uint8).flatten()
+        self._flat = self.there.view(torch.uint8).flatten()
 
     def still(self, connection: Connection) -> bool:
         """Whether this is what would be made of ``connection`` too, so that nobody has to.
@@ -231,11 +246,16 @@ class Synapses:
             return False
         weight = connection.weight.detach()
         if compiled() and weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.is_contiguous():
-            return not loop("differ")(weight.numpy().reshape(-1), self._bytes.numpy())
+            return not loop("differ")(weight.numpy().reshape(-1), self.bytes)
         there = weight.bool()
         if there.device.type == "cpu":
             return bool((there.numpy() == self.there.numpy()).all())  # several times sooner than torch.equal of bool
         return torch.equal(there, self.there)
+
+    @property
+    def bytes(self) -> Any:
+        """``there`` as an array of zeros and ones, uint8."""
+        return self._flat.numpy()
 
     def numbers(self) -> tuple[int, int, int]:
         """Synapses (uses of a weight that is not zero), stored weights that are not zero, and all stored weights."""
@@ -279,8 +299,8 @@ def _fan_out(connection: Connection, there: Tensor) -> Tensor:
     return full.round().to(torch.int64)
 
 
-class _Waiting(NamedTuple):
-    """A layer, the ``at``-th one, whose updates depend on which of its weights are zero."""
+class _Layer(NamedTuple):
+    """A layer, the ``at``-th one. Where it has connections that go ``partly``, its updates depend on which weights are zero."""
 
     at: int
     record: LayerRecord
@@ -304,15 +324,11 @@ def active_updates(
         together: what was found out about these synapses before; more may be written into it.
     """
     found = [0] * len(records)
-    waiting: list[_Waiting] = []
-    for at, (record, own) in enumerate(zip(records, synapses, strict=True)):
-        if record.neurons:
-            layer = _waiting(at, record, own, tallies)
-            if layer.partly:
-                waiting.append(layer)
-            else:
-                found[at] = _all_or_none(layer, _steps_with_input(layer, tallies))
-    for group in _groups(waiting):
+    layers = layers_with_neurons(records, synapses)
+    for layer in layers:
+        if not layer.partly:
+            found[layer.at] = all_or_none(layer.record, layer.bias, _steps_with_input(layer, tallies))
+    for group in groups_of([layer for layer in layers if layer.partly]):
         counts = _by_lists(group, tallies, together)
         if counts is None:
             counts = [_by_products(layer, synapses[layer.at], tallies) for layer in group]
@@ -321,7 +337,16 @@ def active_updates(
     return found
 
 
-def _waiting(at: int, record: LayerRecord, synapses: Sequence[Synapses], tallies: Tallies) -> _Waiting:
+def layers_with_neurons(records: Sequence[LayerRecord], synapses: Sequence[Sequence[Synapses]]) -> "list[_Layer]":
+    """Each with its connections, sorted by whether they go from each neuron to each."""
+    return [
+        _layer(at, record, own)
+        for at, (record, own) in enumerate(zip(records, synapses, strict=True))
+        if record.neurons
+    ]
+
+
+def _layer(at: int, record: LayerRecord, synapses: Sequence[Synapses]) -> _Layer:
     batch, steps = record.output.shape[:2]
     fully: list[Connection] = []
     partly: list[tuple[Connection, Synapses]] = []
@@ -336,10 +361,10 @@ def _waiting(at: int, record: LayerRecord, synapses: Sequence[Synapses], tallies
         elif own.there.numel():
             partly.append((connection, own))
     bias = None if record.bias is None else record.bias.detach().bool()
-    return _Waiting(at, record, partly, fully, bias)
+    return _Layer(at, record, partly, fully, bias)
 
 
-def _everywhere(layer: _Waiting, tallies: Tallies) -> Tensor | None:
+def _everywhere(layer: _Layer, tallies: Tallies) -> Tensor | None:
     """The steps in which all neurons of a layer have input, bool [B, T]; None: it has no synapses from each neuron to each."""
     found: Tensor | None = None
     for connection in layer.fully:
@@ -348,7 +373,7 @@ def _everywhere(layer: _Waiting, tallies: Tallies) -> Tensor | None:
     return found
 
 
-def _steps_with_input(layer: _Waiting, tallies: Tallies) -> int:
+def _steps_with_input(layer: _Layer, tallies: Tallies) -> int:
     """How many steps those are."""
     if compiled() and 1 <= len(layer.fully) <= 2:
         lists = [tallies.at_hand(connection) for connection in layer.fully]
@@ -360,16 +385,16 @@ def _steps_with_input(layer: _Waiting, tallies: Tallies) -> int:
     return 0 if everywhere is None else int(torch.count_nonzero(everywhere))
 
 
-def _all_or_none(layer: _Waiting, on: int) -> int:
-    """Updates of a layer in which whatever arrives arrives at all neurons."""
-    batch, steps, *neurons = layer.record.output.shape
-    constant = 0 if layer.bias is None else int(layer.bias.sum()) * math.prod(neurons[1:])
+def all_or_none(record: LayerRecord, bias: Tensor | None, on: int) -> int:
+    """Updates of a layer in which whatever arrives arrives at all neurons, in ``on`` steps."""
+    batch, steps, *neurons = record.output.shape
+    constant = 0 if bias is None else int(torch.count_nonzero(bias)) * math.prod(neurons[1:])
     return on * math.prod(neurons) + (batch * steps - on) * constant
 
 
-def _groups(waiting: list[_Waiting]) -> list[list[_Waiting]]:
+def groups_of(waiting: list[_Layer]) -> list[list[_Layer]]:
     """Layers that are looked at together: one whose input the layer before it has too, such as a readout, goes with that one."""
-    groups: list[list[_Waiting]] = []
+    groups: list[list[_Layer]] = []
     for layer in waiting:
         if groups and _joins(layer, groups[-1]):
             groups[-1].append(layer)
@@ -378,14 +403,14 @@ def _groups(waiting: list[_Waiting]) -> list[list[_Waiting]]:
     return groups
 
 
-def _joins(layer: _Waiting, group: list[_Waiting]) -> bool:
+def _joins(layer: _Layer, group: list[_Layer]) -> bool:
     if layer.fully or group[0].fully or not _may_be_listed(layer):
         return False
     sent = {id(connection.activity) for other in group for connection, _ in other.partly}
     return _may_be_listed(group[0]) and sent >= {id(connection.activity) for connection, _ in layer.partly}
 
 
-def _may_be_listed(layer: _Waiting) -> bool:
+def _may_be_listed(layer: _Layer) -> bool:
     """Whether its updates can be had from lists of events."""
     neurons = layer.record.output.shape[2:]
     return (
@@ -395,7 +420,7 @@ def _may_be_listed(layer: _Waiting) -> bool:
     )
 
 
-def _by_lists(group: list[_Waiting], tallies: Tallies, together: "dict[tuple[Any, ...], Together]") -> list[int] | None:
+def _by_lists(group: list[_Layer], tallies: Tallies, together: "dict[tuple[Any, ...], Together]") -> list[int] | None:
     """From lists of events; None where they would not pay.
 
     NumPy takes longer to list a tensor than to add it up: where one source is listed, it looks through the others only for
@@ -403,10 +428,7 @@ def _by_lists(group: list[_Waiting], tallies: Tallies, together: "dict[tuple[Any
     """
     if not _may_be_listed(group[0]):
         return None
-    sources: dict[int, Connection] = {}
-    for layer in group:
-        for connection, _ in layer.partly:
-            sources.setdefault(id(connection.activity), connection)
+    sources = sources_of(group)
     lists: dict[int, Events | _Later | None] = {key: tallies.at_hand(sent) for key, sent in sources.items()}
     for key in sorted(sources, key=lambda key: sources[key].activity.numel()):
         if lists[key] is None:
@@ -415,11 +437,26 @@ def _by_lists(group: list[_Waiting], tallies: Tallies, together: "dict[tuple[Any
     given = [events for events in lists.values() if events is not None]
     if len(given) < len(lists):
         return None
-    number = {key: k for k, key in enumerate(sources)}
+    words = words_of(group, together)
+    return reached_by_events(given, words, _everywhere(group[0], tallies), [layer.bias for layer in group])
+
+
+def sources_of(group: list[_Layer]) -> dict[int, Connection]:
+    """What reaches some of the neurons: by the id of the activity, one of the connections that carry it."""
+    sources: dict[int, Connection] = {}
+    for layer in group:
+        for connection, _ in layer.partly:
+            sources.setdefault(id(connection.activity), connection)
+    return sources
+
+
+def words_of(group: list[_Layer], together: "dict[tuple[Any, ...], Together]") -> Together:
+    """The layers by their synapses, with sources in the order of ``sources_of``; made once."""
+    number = {key: k for k, key in enumerate(sources_of(group))}
     into = tuple(tuple((number[id(c.activity)], own) for c, own in layer.partly) for layer in group)
     if into not in together:
         together[into] = Together([_by_source(layer) for layer in into])
-    return reached_by_events(given, together[into], _everywhere(group[0], tallies), [layer.bias for layer in group])
+    return together[into]
 
 
 def _by_source(layer: Sequence[tuple[int, Synapses]]) -> dict[int, Tensor]:
@@ -450,7 +487,7 @@ class _Later:
         return pointer[rows], pointer[rows + 1], events.index.numpy()
 
 
-def _by_products(layer: _Waiting, synapses: Sequence[Synapses], tallies: Tallies) -> int:
+def _by_products(layer: _Layer, synapses: Sequence[Synapses], tallies: Tallies) -> int:
     """By passes over all elements."""
     output, connections, partly, everywhere = (
         layer.record.output,

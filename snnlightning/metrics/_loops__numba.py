@@ -35,13 +35,6 @@ def _at(index: Array, k: int) -> Any:
     return np.uint64(index[k])
 
 
-@helper
-def _or_none(index: Array, k: int, stop: int, none: int) -> Any:
-    """The same, or ``none`` from ``stop`` on; the place is read either way, so that nothing has to branch."""
-    found = np.uint64(index[min(k, len(index) - 1)])
-    return found if k < stop else none
-
-
 @kernel("int64(int32[::1], int64[::1])")
 def passed_by_one(index: Array, numbers: Array) -> int:
     """The sum of numbers[index]; four sums at a time, so that one need not wait for the other."""
@@ -74,6 +67,29 @@ def passed_by_two(index: Array, numbers: Array, others: Array, out: Array) -> No
     out[0], out[1] = a + b, c + d
 
 
+@helper
+def _left(e: int, stop: int, index: Array, absent: Array, near: Array, n: int, a: int, b: int, c: int) -> Any:
+    """What the events from e to stop leave of the three words n.
+
+    The words of four events are looked up before anybody asks whether that completes the row, as far as the source comes: the
+    answer is then nearly always the same, and a branch that goes here and there costs more than the events that it saves.
+    """
+    near_a, near_b, near_c = near[n, 0], near[n, 1], near[n, 2]
+    if e + 4 <= stop:
+        i, j, k, m = _at(index, e), _at(index, e + 1), _at(index, e + 2), _at(index, e + 3)
+        a &= (absent[n, i, 0] & absent[n, j, 0]) & (absent[n, k, 0] & absent[n, m, 0])
+        b &= (absent[n, i, 1] & absent[n, j, 1]) & (absent[n, k, 1] & absent[n, m, 1])
+        c &= (absent[n, i, 2] & absent[n, j, 2]) & (absent[n, k, 2] & absent[n, m, 2])
+        e += 4
+    while e < stop and ((a & near_a) | (b & near_b) | (c & near_c)) != 0:
+        i = _at(index, e)
+        a &= absent[n, i, 0]
+        b &= absent[n, i, 1]
+        c &= absent[n, i, 2]
+        e += 1
+    return a, b, c
+
+
 @kernel(
     "void(int64[::1], int32[::1], int64[:,:,::1], int64[:,::1], int64[::1], int32[::1], int64[:,:,::1], int64[:,::1], boolean,"
     " int64[:,::1], uint8[::1], int64[:,:,::1], int64[:,::1], boolean, boolean)"
@@ -95,16 +111,8 @@ def reach(
     is_first: bool,
     is_last: bool,
 ) -> None:
-    """``waiting`` [W / 3, 3] or ``still`` [R, W / 3, 3] &= the weights that are zero of each event of one source or of two.
-
-    The last ones count what is left. Four events are taken before anybody asks whether that completes the row, as far as the
-    source comes: the answer is then nearly always the same, and a branch that goes here and there costs more than the events
-    that it saves. The loop over events is said twice: a call in every row takes as long as what it does.
-    """
-    none, none_b = np.uint64(absent.shape[1] - 1), np.uint64(absent_b.shape[1] - 1)
+    """See ``by_loop``: three words of neurons at a time, over the events of one source or two, row by row."""
     for n in range(len(waiting)):
-        all_a, all_b, all_c = near[n, 0], near[n, 1], near[n, 2]
-        more_a, more_b, more_c = near_b[n, 0], near_b[n, 1], near_b[n, 2]
         for r in range(len(done)):
             if done[r]:
                 continue
@@ -112,23 +120,9 @@ def reach(
                 a, b, c = waiting[n, 0], waiting[n, 1], waiting[n, 2]
             else:
                 a, b, c = still[r, n, 0], still[r, n, 1], still[r, n, 2]
-            e, stop = pointer[r], pointer[r + 1]
-            while e < stop and ((a & all_a) | (b & all_b) | (c & all_c)) != 0:
-                i, j = _at(index, e), _or_none(index, e + 1, stop, none)
-                k, m = _or_none(index, e + 2, stop, none), _or_none(index, e + 3, stop, none)
-                a &= (absent[n, i, 0] & absent[n, j, 0]) & (absent[n, k, 0] & absent[n, m, 0])
-                b &= (absent[n, i, 1] & absent[n, j, 1]) & (absent[n, k, 1] & absent[n, m, 1])
-                c &= (absent[n, i, 2] & absent[n, j, 2]) & (absent[n, k, 2] & absent[n, m, 2])
-                e += 4
-            if two and ((a & more_a) | (b & more_b) | (c & more_c)) != 0:
-                e, stop = pointer_b[r], pointer_b[r + 1]
-                while e < stop and ((a & more_a) | (b & more_b) | (c & more_c)) != 0:
-                    i, j = _at(index_b, e), _or_none(index_b, e + 1, stop, none_b)
-                    k, m = _or_none(index_b, e + 2, stop, none_b), _or_none(index_b, e + 3, stop, none_b)
-                    a &= (absent_b[n, i, 0] & absent_b[n, j, 0]) & (absent_b[n, k, 0] & absent_b[n, m, 0])
-                    b &= (absent_b[n, i, 1] & absent_b[n, j, 1]) & (absent_b[n, k, 1] & absent_b[n, m, 1])
-                    c &= (absent_b[n, i, 2] & absent_b[n, j, 2]) & (absent_b[n, k, 2] & absent_b[n, m, 2])
-                    e += 4
+            a, b, c = _left(pointer[r], pointer[r + 1], index, absent, near, n, a, b, c)
+            if two:
+                a, b, c = _left(pointer_b[r], pointer_b[r + 1], index_b, absent_b, near_b, n, a, b, c)
             if not is_last:
                 still[r, n, 0], still[r, n, 1], still[r, n, 2] = a, b, c
             elif (a | b | c) != 0:

@@ -17,9 +17,11 @@ from torch import Tensor
 from ..events import Events
 from ._loops import compiled, loop
 
-__all__ = ["BLOCK", "Together", "by_loop", "passed_by_ones", "plain", "reached_by_events"]
+__all__ = ["BLOCK", "List", "Together", "by_loop", "passed_by_loop", "passed_by_ones", "plain", "reached_by_events"]
 
 Array = np.ndarray[Any, Any]
+List = tuple[Array, Array]
+"""Pointer and index of events."""
 Lists = Sequence[Events | Callable[[Array], tuple[Array, Array, Array]]]
 """The events of each source; or what lists them for rows [R]: where those of each begin and end, and their neurons."""
 
@@ -54,15 +56,8 @@ class Together:
 
     @cached_property
     def blocks(self) -> list[tuple[Array, Array]]:
-        """``absent`` [W / 3, N_pre + 1, 3] and ``near`` [W / 3, 3], int64, for those who look at the words of one event.
-
-        The last neuron is none: all of its weights are zero.
-        """
-        nobody = self.complete[:, None]
-        return [
-            (_in_blocks(np.concatenate([absent, nobody], axis=1)), _in_blocks(near))
-            for absent, near in zip(self.absent, self.near, strict=True)
-        ]
+        """``absent`` [W / 3, N_pre, 3] and ``near`` [W / 3, 3], int64, for those who look at the words of one event."""
+        return [(_in_blocks(absent), _in_blocks(near)) for absent, near in zip(self.absent, self.near, strict=True)]
 
     @cached_property
     def complete_blocks(self) -> Array:
@@ -109,7 +104,8 @@ def reached_by_events(
     """
     given = [events for events in lists if isinstance(events, Events)]
     if compiled() and len(given) == len(lists):
-        return by_loop(given, together, everywhere, always)
+        steps = None if everywhere is None else everywhere.flatten().numpy()
+        return by_loop([(events.pointer.numpy(), events.index.numpy()) for events in given], together, steps, always)
     return plain(lists, together, everywhere, always)
 
 
@@ -121,15 +117,19 @@ def passed_by_ones(index: Tensor, fan_outs: Sequence[Tensor]) -> list[int]:
         fan_outs: of each neuron, int64.
     """
     if compiled() and index.device.type == "cpu":
-        events, tables = index.numpy(), [fan_out.numpy() for fan_out in fan_outs]
-        passed: list[int] = []
-        for k in range(0, len(tables) - 1, 2):
-            both = np.empty(2, np.int64)
-            loop("passed_by_two")(events, tables[k], tables[k + 1], both)
-            passed += both.tolist()
-        return [*passed, loop("passed_by_one")(events, tables[-1])] if len(tables) % 2 else passed
+        return passed_by_loop(index.numpy(), [fan_out.numpy() for fan_out in fan_outs])
     counts = torch.bincount(index, minlength=len(fan_outs[0]))
     return [int(torch.dot(counts, fan_out)) for fan_out in fan_outs]
+
+
+def passed_by_loop(index: Array, fan_outs: Sequence[Array]) -> list[int]:
+    """The same with machine code, two sets in one pass."""
+    passed: list[int] = []
+    for k in range(0, len(fan_outs) - 1, 2):
+        both = np.empty(2, np.int64)
+        loop("passed_by_two")(index, fan_outs[k], fan_outs[k + 1], both)
+        passed += both.tolist()
+    return [*passed, loop("passed_by_one")(index, fan_outs[-1])] if len(fan_outs) % 2 else passed
 
 
 def plain(lists: Lists, together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]) -> list[int]:
@@ -153,23 +153,21 @@ def plain(lists: Lists, together: Together, everywhere: Tensor | None, always: S
 
 
 def by_loop(
-    lists: Sequence[Events], together: Together, everywhere: Tensor | None, always: Sequence[Tensor | None]
+    lists: Sequence[List], together: Together, everywhere: Array | None, always: Sequence[Tensor | None]
 ) -> list[int]:
     """The same with machine code, an event at a time, row by row, until every neuron of the row has input."""
-    rows = lists[0].shape[:2].numel()
-    done = np.zeros(rows, np.uint8) if everywhere is None else everywhere.flatten().numpy().view(np.uint8)
+    rows = len(lists[0][0]) - 1
+    done = np.zeros(rows, np.uint8) if everywhere is None else everywhere.view(np.uint8)
     waiting = together.waiting_blocks(always)
     missing = np.zeros(waiting.shape, np.int64)
     # The longest list first: it leaves least to look for. Two at a time; what they leave open the next ones find.
-    order = sorted(range(len(lists)), key=lambda k: -len(lists[k].index))
+    order = sorted(range(len(lists)), key=lambda k: -len(lists[k][1]))
     still = together.complete_blocks[None] if len(lists) <= 2 else np.empty((rows, *waiting.shape), np.int64)
-    look = loop("reach")
+    look, blocks = loop("reach"), together.blocks
     for k in range(0, len(order), 2):
         one, other = order[k], order[min(k + 1, len(order) - 1)]
-        a, b = lists[one], lists[other]
         look(
-            a.pointer.numpy(), a.index.numpy(), *together.blocks[one],
-            b.pointer.numpy(), b.index.numpy(), *together.blocks[other], one != other,
+            *lists[one], *blocks[one], *lists[other], *blocks[other], one != other,
             waiting, done, still, missing, k == 0, k + 2 >= len(order),
         )  # fmt: skip
     return together.reached(missing.reshape(-1).tolist(), rows)

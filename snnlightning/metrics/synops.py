@@ -32,7 +32,9 @@ from torchmetrics import Metric
 
 from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
-from ._counting import Synapses, Tallies, active_updates
+from ._again import Again
+from ._counting import Row, Synapses, Tallies, active_updates
+from ._loops import compiled
 from ._reached import Together
 from ._records import records_of
 from .counts import SynOpsCounts
@@ -42,8 +44,7 @@ __all__ = ["SynOps"]
 _KINDS = ("input", "feedforward", "recurrent", "readout")
 _ROWS, _NAME_BYTES, _SEPARATOR = 256, 256, "\t"
 _COLUMNS = 6
-"""Of a connection: synops, the same with graded spikes, macs, events, messages, slots. Of a layer: spikes, 0, analog
-outputs, active updates, outputs that are not zero, updates."""
+"""Of a ``Row``."""
 _AXES = 5
 """Of a weight: of a convolution over three axes."""
 _SPIKING, _GRADED = "spiking", "graded"
@@ -97,6 +98,8 @@ class SynOps(Metric):
         self._synapses: dict[str, Synapses] = {}
         self._known: list[Synapses] = []
         self._together: dict[tuple[Any, ...], Together] = {}
+        self._again: Again | None = None
+        self._rows_again: list[int] = []
         self._stored_in: Tensor | None = None
 
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
@@ -117,26 +120,33 @@ class SynOps(Metric):
             self._count(records)
 
     def _count(self, records: Sequence[LayerRecord]) -> None:
-        keys = self._keys_of(records)
-        synapses = [[self._synapses_of(connection) for connection in record.connections] for record in records]
-        known = [own for of_layer in synapses for own in of_layer]
-        if known != self._known:
-            self._together = {}
-        found, updates = self._found(records, synapses)
+        counted = None if self._again is None else self._again.rows(records)
+        if counted is not None and self.names is self._rows_in and self.stored is self._stored_in:
+            self._add(self._rows_again, *counted, records[0].output.shape[0])
+            return
+        keys, known, again = self._keys_of(records), self._known, self._again
+        if counted is None:
+            synapses = [[self._synapses_of(connection) for connection in record.connections] for record in records]
+            known = [own for of_layer in synapses for own in of_layer]
+            if known != self._known:
+                self._together = {}
+            counted = self._found(records, synapses)
+            again = Again(records, synapses, self._together) if compiled() and Again.suits(records, synapses) else None
         new = known != self._known or self.stored is not self._stored_in
         stored = _stored(records, known) if new else {}
         if new:
             self._refuse_another_network(stored)
         rows = self._rows_of(keys)
-        self._add(rows, found, records[0].output.shape[0], updates)
+        self._add(rows, *counted, records[0].output.shape[0])
         if new:
             at = torch.tensor(self._rows_of([*stored]), device=self.stored.device, dtype=torch.int64)
             kept = torch.tensor([*stored.values()], device=self.stored.device, dtype=torch.int64).view(-1, 3 + _AXES)
             most = torch.zeros_like(self.stored).index_copy(0, at, kept)
             self.stored = self._stored_in = torch.maximum(self.stored, most)
             self._known = known
+        self._again, self._rows_again = again, rows
 
-    def _found(self, records: Sequence[LayerRecord], synapses: list[list[Synapses]]) -> "tuple[list[_Row], int]":
+    def _found(self, records: Sequence[LayerRecord], synapses: list[list[Synapses]]) -> tuple[list[Row], int]:
         """The rows of this batch, and the updates of all neurons."""
         tallies = Tallies()
         for record, own in zip(records, synapses, strict=True):
@@ -145,7 +155,7 @@ class SynOps(Metric):
                     tallies.of(connection).expect(one)
         # First, because the lists that are made on the way serve the sums too.
         active = active_updates(records, synapses, tallies, self._together)
-        found: list[_Row] = []
+        found: list[Row] = []
         updates = 0
         for record, own, with_input in zip(records, synapses, active, strict=True):
             slots = record.output.numel() if record.neurons else 0
@@ -154,7 +164,7 @@ class SynOps(Metric):
             found.append(_of_layer(record, slots, with_input, tallies))
         return found, updates
 
-    def _add(self, rows: list[int], found: "list[_Row]", batch: int, updates: int) -> None:
+    def _add(self, rows: list[int], found: list[Row], updates: int, batch: int) -> None:
         if self.table.device.type != "cpu":
             device = self.table.device
             self.table = self.table.index_add(0, torch.tensor(rows, device=device), torch.tensor(found, device=device))
@@ -367,11 +377,7 @@ def _decode(names: Tensor) -> list[str]:
     return [bytes(row).rstrip(b"\0").decode() for row in taken]
 
 
-_Row = tuple[int, ...]
-"""Of a connection or a layer: see ``_COLUMNS``."""
-
-
-def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> _Row:
+def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies) -> Row:
     """The row of a connection, summed over the batch."""
     tally = tallies.of(connection)
     synops, once, macs = tally.passed(synapses)
@@ -379,7 +385,7 @@ def _of_connection(connection: Connection, synapses: Synapses, tallies: Tallies)
     return synops, once, macs, events, whole + analog, connection.activity.numel()
 
 
-def _of_layer(record: LayerRecord, slots: int, active: int, tallies: Tallies) -> _Row:
+def _of_layer(record: LayerRecord, slots: int, active: int, tallies: Tallies) -> Row:
     """The row of a layer's neurons, summed over the batch."""
     if not record.neurons:
         return (0,) * _COLUMNS

@@ -1,16 +1,19 @@
 """Counts do not depend on the way they were found: lists of events, passes over elements, products, compiled code."""
 
+import pickle
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from copy import deepcopy
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from snnlightning.events import Events, listed
+from snnlightning.events import Events, dense, listed
 from snnlightning.layers import SpikingLayer, SpikingNetwork
-from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _listed, _reached
+from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _listed, _reached, synops
 from snnlightning.neurons import LI, LIF
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._numba import compiling
@@ -272,7 +275,9 @@ def test_compiled_code_reaches_what_the_plain_one_reaches(pre, several, post, ki
             here = here if steps is None else [one | steps.flatten()[:, None] for one in here]
             expected = [int(one.sum()) for one in here]
             assert _reached.plain(lists, together, steps, [always, None]) == expected
-            assert _reached.by_loop(lists, together, steps, [always, None]) == expected
+            given = [(events.pointer.numpy(), events.index.numpy()) for events in lists]
+            done = None if steps is None else steps.flatten().numpy()
+            assert _reached.by_loop(given, together, done, [always, None]) == expected
 
 
 @pytest.mark.parametrize("kind", KEPT)
@@ -361,6 +366,100 @@ def test_compiled_code_counts_the_steps_in_which_something_is_sent(lists, machin
     found = counted([LayerRecord("l", False, torch.zeros(3, 11, 4), (), None, tuple(into))])
     steps = torch.cat(sent, dim=2).any(dim=2).sum()
     assert found.active_updates["l"] * 3 == 4 * int(steps) < 4 * 33
+
+
+def batches() -> Iterator[list[LayerRecord]]:
+    """Of a network of two layers and of what it turns into: each batch has something that the ones before did not have."""
+    generator = torch.Generator().manual_seed(5)
+    weights = [torch.randn(shape, generator=generator) for shape in ((7, 40), (7, 7), (2, 7), (2, 40))]
+    bias: torch.Tensor | None = None
+
+    def batch(
+        name: str = "h", seed: int = 0, *, skips: bool = False, size: int = 3, spiking: bool = True
+    ) -> list[LayerRecord]:
+        draw = torch.Generator().manual_seed(seed)
+        x = Events.from_dense((torch.rand(size, 11, 40, generator=draw) < 0.02).float())
+        z = (torch.rand(size, 11, 7, generator=draw) < 0.05).float()
+        sent = Events.from_dense(z).beside(z)
+        into = (
+            Connection(f"{name}.w_in", "input", x, weights[0], False),
+            Connection(f"{name}.w_rec", "recurrent", z, weights[1], True, events=sent),
+        )
+        out = [Connection("o.w_in", "readout", z, weights[2], True, events=sent)]
+        out += [Connection("o.skips", "readout", x, weights[3], False)] * skips
+        hidden = LayerRecord(name, spiking, z, (), None, into, binary=True, bias=bias, events=sent)
+        return [hidden, LayerRecord("o", False, torch.zeros(size, 11, 2), (), None, tuple(out))]
+
+    yield batch()
+    yield batch(seed=1)
+    yield batch(seed=2, size=5)
+    for k, density in ((0, 0.8), (2, 0.5), (1, 0.1), (0, 0.0)):
+        weights[k].data.mul_(torch.rand(weights[k].shape, generator=generator) < density)  # nobody hears of it
+        yield batch(seed=3)
+    weights[1] = weights[1].mT.contiguous().mT
+    yield batch(seed=4)
+    weights[0], weights[1] = torch.ones(7, 40), torch.ones(7, 7)
+    yield batch(seed=5)
+    bias = torch.arange(7).fmod(2).float()
+    yield batch(seed=6)
+    weights[2] = torch.tensor([[1.0, 0.0]]).T.repeat(1, 7)
+    yield batch(seed=10)
+    later, other = batch(seed=11), batch(seed=12)
+    fed = later[0].connections[1]._replace(activity=other[0].output, events=other[0].events)
+    yield [later[0]._replace(connections=(later[0].connections[0], fed)), later[1]]
+    yield batch(seed=13)
+    yield batch("g", seed=13)
+    later = batch("g")
+    yield [later[0]._replace(connections=tuple(c._replace(name=f"{c.name}.x") for c in later[0].connections)), later[1]]
+    yield batch(seed=7, skips=True)
+    yield batch(seed=8, skips=True)
+    later = batch(seed=9)
+    yield [later[0]._replace(events=None), later[1]]
+    yield [
+        later[0]._replace(connections=tuple(c._replace(activity=dense(c.activity)) for c in later[0].connections)),
+        later[1],
+    ]
+    doubled = Events.from_dense(dense(later[0].connections[0].activity) * 2)
+    yield [
+        later[0]._replace(connections=(later[0].connections[0]._replace(activity=doubled), later[0].connections[1])),
+        later[1],
+    ]
+
+
+def test_one_batch_after_the_other_counts_what_a_closer_look_counts(machine_code, monkeypatch):
+    whole, alone, again = SynOps(), SynOps(), 0  # the second one looks at every batch anew, without machine code
+    for number, records in enumerate(batches()):
+        before = whole._again
+        whole.update(records)
+        again += before is not None and whole._again is before
+        with monkeypatch.context() as plain:
+            for module in (_counting, _reached, synops):
+                plain.setattr(module, "compiled", lambda: False)
+            alone.update(records)
+        assert alone._again is None
+        assert torch.equal(whole.table, alone.table), number
+        assert (whole.samples, whole.neuron_updates) == (alone.samples, alone.neuron_updates)
+    assert again >= 4
+
+
+def test_a_metric_that_was_reset_or_copied_counts_what_a_new_one_counts(machine_code):
+    one, other, *_ = batches()
+    metric = SynOps()
+    for records in (one, other):
+        metric.update(records)
+    assert metric._again is not None
+    for copy in (deepcopy(metric), pickle.loads(pickle.dumps(metric)), metric):
+        if copy is metric:
+            assert copy._again is not None
+        copy.reset()
+        one[0].connections[0].weight.data[0] = 0.0
+        for records in (one, other):
+            copy.update(records)
+        expected = SynOps()
+        expected.update(one)
+        expected._again = None
+        expected.update(other)
+        assert copy.compute() == expected.compute()
 
 
 @pytest.mark.slow

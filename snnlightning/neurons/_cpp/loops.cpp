@@ -900,19 +900,20 @@ template <class T> I retreat_adlif(const I* given) {
 
 // The loops of ../../metrics/_loops__numba.py.
 
-// Three words lose what the events e to stop do not leave open, four events at a time; ``none`` is an event that reaches nothing.
-inline void leave(I e, I stop, const J* R index, I last, I none, const I* R absent, const I* R near, I* R open) {
+// Three words lose what the events e to stop do not leave open. Four are looked at before anybody asks whether that was all.
+inline void leave(I e, I stop, const J* R index, const I* R absent, const I* R near, I* R open) {
     I a = open[0], b = open[1], c = open[2];
-    while (e < stop && ((a & near[0]) | (b & near[1]) | (c & near[2])) != 0) {
-        const auto or_none = [&](I k) {
-            const I found = index[std::min(k, last)];
-            return absent + 3 * (k < stop ? found : none);
-        };
-        const I *i = absent + 3 * index[e], *j = or_none(e + 1), *k = or_none(e + 2), *m = or_none(e + 3);
+    if (e + 4 <= stop) {
+        const I *i = absent + 3 * index[e], *j = absent + 3 * index[e + 1];
+        const I *k = absent + 3 * index[e + 2], *m = absent + 3 * index[e + 3];
         a &= (i[0] & j[0]) & (k[0] & m[0]);
         b &= (i[1] & j[1]) & (k[1] & m[1]);
         c &= (i[2] & j[2]) & (k[2] & m[2]);
         e += 4;
+    }
+    for (; e < stop && ((a & near[0]) | (b & near[1]) | (c & near[2])) != 0; ++e) {
+        const I* i = absent + 3 * index[e];
+        a &= i[0], b &= i[1], c &= i[2];
     }
     open[0] = a, open[1] = b, open[2] = c;
 }
@@ -933,8 +934,8 @@ template <class T> I reach(const I* given) {
         if (done.p[r]) continue;
         I open[3];
         std::copy_n(is_first ? waiting(n) : still(r, n), 3, open);
-        leave(pointer.p[r], pointer.p[r + 1], index.p, index.a - 1, absent.b - 1, absent(n), near(n), open);
-        if (two) leave(pointer_b.p[r], pointer_b.p[r + 1], index_b.p, index_b.a - 1, absent_b.b - 1, absent_b(n), near_b(n), open);
+        leave(pointer.p[r], pointer.p[r + 1], index.p, absent(n), near(n), open);
+        if (two) leave(pointer_b.p[r], pointer_b.p[r + 1], index_b.p, absent_b(n), near_b(n), open);
         if (!is_last) std::copy_n(open, 3, still(r, n));
         else if (open[0] | open[1] | open[2]) EACH(w, 3) missing(n)[w] += __builtin_popcountll(open[w]);
     }
