@@ -118,45 +118,90 @@ def draw(file: Path, found: dict[str, Any]) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6.4, 4.8), dpi=110)
+    figure, axes = plt.subplots(figsize=(8.0, 6.0), dpi=110)
     results = [r for r in found["results"] if r["threads"] == 1 and r.get("part") != "memory"]
     markers = {"numba": "o", "numba, events": "^", "cpp": "s", "cpp, events": "D"}
     seen = set()
     xs = [fastest(result["rows"], "cpu_ms")[1] for result in results]
-    low, high = min(xs) * 0.7, max(xs) * 1.4
-    for ratio in (1, 2, 4, 8):
-        axes.plot([low, high], [low / ratio, high / ratio], color="0.8", linewidth=1, zorder=0)
-        axes.annotate(
-            f"{ratio}x", (high, high / ratio), textcoords="offset points", xytext=(3, -3), color="0.5", fontsize=8
-        )
+    points: list[tuple[float, float]] = []
     for result, x in zip(results, xs, strict=True):
+        scaled = result.get("part") == "scaling"  # W2 128x32 with one thing changed: small and without a name
         for own, marker in markers.items():
             if own in result["rows"]:
-                label = own if own not in seen else None
-                seen.add(own)
-                axes.plot(
-                    x,
-                    result["rows"][own]["cpu_ms"],
-                    marker,
-                    color=f"C{list(markers).index(own)}",
-                    label=label,
-                    markersize=5,
-                )
-    named = [(x, result) for x, result in zip(xs, results, strict=True) if result.get("part") != "scaling"]
-    for place, (x, result) in enumerate(sorted(named, key=lambda pair: pair[0])):
-        # In turns below and above, so that neighbours do not cover each other.
-        ours = [result["rows"][own]["cpu_ms"] for own in markers if own in result["rows"]]
-        at, offset, side = (min(ours), (4, -10), "left") if place % 2 else (max(ours), (-4, 6), "right")
-        text = result["work"] if result["surrogate"] == "triangle" else f"{result['work']} {result['surrogate']}"
-        axes.annotate(text, (x, at), textcoords="offset points", xytext=offset, ha=side, fontsize=6.5)
+                label = own if own not in seen and not scaled else None
+                seen |= set() if scaled else {own}
+                y = result["rows"][own]["cpu_ms"]
+                points.append((x, y))
+                color, size = f"C{list(markers).index(own)}", 2.5 if scaled else 5
+                axes.plot(x, y, marker, color=color, label=label, markersize=size, alpha=0.5 if scaled else 1.0)
     axes.set(
         xscale="log",
         yscale="log",
-        xlabel="fastest other candidate, CPU ms per training step",
+        xlabel="fastest other candidate, CPU ms per training step (small: W2 128x32 with one thing changed)",
         ylabel="ours, CPU ms per training step",
     )
     axes.xaxis.set_minor_formatter("")  # their labels would cover each other
-    axes.legend(frameon=False, fontsize=8)
+    low, high = min(xs) * 0.6, max(xs) * 1.6
+    axes.set(xlim=(low, high * 1.5), ylim=(min(y for _, y in points) * 0.5, max(y for _, y in points) * 2.5))
+    for ratio in (1, 2, 4, 8):
+        axes.plot([low, high], [low / ratio, high / ratio], color="0.85", linewidth=1, zorder=0)
     figure.tight_layout()
+    legend = axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.canvas.draw()
+    taken = [legend.get_window_extent()]
+    for ratio in (1, 2, 4, 8):
+        ends = {"textcoords": "offset points", "xytext": (3, -3), "color": "0.5", "fontsize": 8}
+        taken.append(axes.annotate(f"{ratio}x", (high, high / ratio), **ends).get_window_extent())
+    radius = 5.0
+    for x, y in points:
+        at = axes.transData.transform((x, y))
+        taken.append(mpl.transforms.Bbox([at - radius, at + radius]))
+    named = [(x, result) for x, result in zip(xs, results, strict=True) if result.get("part") != "scaling"]
+    for x, result in sorted(named, key=lambda pair: pair[0]):
+        ours = [result["rows"][own]["cpu_ms"] for own in markers if own in result["rows"]]
+        text = result["work"] if result["surrogate"] == "triangle" else f"{result['work']} {result['surrogate']}"
+        taken.append(placed(axes, text, x, (min(ours), max(ours)), taken))
     figure.savefig(file)
     plt.close(figure)
+
+
+def placed(axes: Any, text: str, x: float, span: tuple[float, float], taken: list[Any]) -> Any:
+    """Write a label beside its points, where it covers nothing: the nearest of many places, with a line to it; returns its box."""
+    frame = axes.get_window_extent()
+    tries = [
+        (y, (dx, dy))
+        for far in (0, 12, 24, 36, 52, 70, 90)
+        for y, dy in ((span[0], -8 - far), (span[1], 8 + far))
+        for dx in (0, 10 + far, -10 - far)
+    ]
+    best: tuple[float, Any, tuple[float, tuple[int, int]]] | None = None
+    for y, offset in tries:
+        label = written(axes, text, (x, y), offset, line=False)
+        box = label.get_window_extent()
+        label.remove()
+        outside = box.width * box.height - overlap(box, frame)
+        covered = sum(overlap(box, other) for other in taken) + 10 * outside
+        if best is None or covered < best[0]:
+            best = covered, box, (y, offset)
+        if covered == 0:
+            break
+    assert best is not None
+    y, offset = best[2]
+    written(axes, text, (x, y), offset, line=abs(offset[1]) > 16)
+    return best[1]
+
+
+def written(axes: Any, text: str, at: tuple[float, float], offset: tuple[int, int], *, line: bool) -> Any:
+    dx, dy = offset
+    return axes.annotate(
+        text, at, textcoords="offset points", xytext=offset, fontsize=7.5,
+        ha="center" if dx == 0 else "left" if dx > 0 else "right", va="bottom" if dy > 0 else "top",
+        arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3} if line else None,
+    )  # fmt: skip
+
+
+def overlap(one: Any, other: Any) -> float:
+    """What two boxes share, in square pixels."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return float(width * height) if width > 0 and height > 0 else 0.0
