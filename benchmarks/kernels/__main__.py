@@ -52,7 +52,7 @@ PARTS: dict[str, list[str]] = {
     ],
     "memory": [
         "--works",
-        "W2 256x256,W2 512x256",
+        "W2 128x32,W2 128x256,W2 256x256,W2 512x256",
         "--memory",
         "--only",
         "tuned eager;norse;spyx;numba;cpp;numba, events;cpp, events",
