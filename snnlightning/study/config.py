@@ -179,7 +179,7 @@ class StudyConfig:
                 f"members is {members} and in_flight {in_flight}, so that no more than {in_flight} trials are ever open; set in_flight to "
                 f"{members} times the number of workers."
             )
-        return cls(
+        config = cls(
             name=resolved["name"],
             seed=_whole("seed", resolved["seed"], 0),
             trials=_whole("trials", resolved["trials"], 1),
@@ -198,6 +198,14 @@ class StudyConfig:
             start=_start(resolved["start"], space),
             raw=resolved,
         )
+        least = policy.least(config.max_epochs)
+        if least > config.budget:
+            raise ConfigurationError(
+                f"the budget is {config.budget:g} epochs, and policy {resolved['policy']['name']} trains its first network for {least}, "
+                f"so that none would be trained; raise {'trials' if config.budget_epochs is None else 'budget_epochs'}, or lower "
+                "trainer.max_epochs."
+            )
+        return config
 
     @property
     def profiles(self) -> tuple[str, ...]:

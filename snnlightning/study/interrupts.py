@@ -49,7 +49,10 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
-        if self.requested or self.at_once:
+        insisted, self.requested = (
+            self.requested,
+            True,
+        )  # kept: what is raised in a weak reference's callback is ignored
+        if insisted or self.at_once:
             raise KeyboardInterrupt
-        self.requested = True
         self.wake()

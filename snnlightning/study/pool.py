@@ -99,6 +99,7 @@ class InlinePool(AbstractPool):
             with training_here(interrupts):
                 while not self._messages:
                     assert self._jobs or self._group.busy
+                    interrupts.check()
                     if self._jobs and self._group.free:
                         self._group.add(self._jobs.popleft())
                     else:

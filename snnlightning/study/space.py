@@ -124,6 +124,10 @@ class Space:
         Raises:
             ConfigurationError: an empty space, an unknown key, bounds that cross, a parent that is not drawn before.
         """
+        if raw and not isinstance(raw, Mapping):
+            raise ConfigurationError(
+                f"space is {raw!r}; a mapping is expected, such as {{model.surrogate_width: [0.1, 0.3]}}."
+            )
         if not isinstance(raw, Mapping) or not raw:
             raise ConfigurationError("space is empty; name at least one parameter, such as model.surrogate_width.")
         parameters: list[Parameter] = []

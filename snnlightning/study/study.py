@@ -23,7 +23,7 @@ from .pool import AbstractPool, InlinePool, ProcessPool, training_here
 from .probing import probe
 from .room import with_room
 from .rows import TrialRow, rows_of
-from .runner import Runner, StudyObserver
+from .runner import Runner, StudyObserver, write_trials
 from .storage import LOCK, lock, open_storage, recall, remember
 from .sweep import materialise
 from .trial import data_module
@@ -149,7 +149,12 @@ class Study:
             front = make_front(self.config, self.directory, rows)
             if self.config.final_seeds:
                 report_fresh(front, self._finalists(rows), self.config, self.directory)
-            with_room(lambda: write_front(self.directory, front), self.directory, told)
+
+            def write() -> None:
+                write_trials(self.directory, self.config, rows)  # an interrupt may come before any has finished
+                write_front(self.directory, front)
+
+            with_room(write, self.directory, told)
             for observer in observers:
                 observer.ended(front)
             if interrupted is not None:

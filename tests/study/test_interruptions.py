@@ -1,15 +1,20 @@
 """A study that is killed, interrupted or loses a worker, as real processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from snnlightning.cli import main
 from snnlightning.study import Study
+from snnlightning.study.interrupts import Interrupts
+from snnlightning.tracking import WandbTracker
 
 from .conftest import config, front, outcomes, processes_of, start_cli, states
 
@@ -119,6 +124,31 @@ def test_an_interrupt_in_a_study_without_workers_leaves_no_trial_open(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "RUNNING" not in states(directory)
+
+
+def test_an_interrupt_before_any_trial_has_finished_leaves_a_study_that_can_be_read(tmp_path: Path) -> None:
+    class Impatient(WandbTracker):
+        def asked(self, number: int, params: Any) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Study(config(), tmp_path / "s").run(workers=0, observers=[Impatient("disabled")])
+    assert outcomes(tmp_path / "s") == []
+    assert front(tmp_path / "s")["points"] == []
+    assert main(["study", "status", str(tmp_path / "s")]) == 0
+
+
+def test_an_interrupt_is_not_lost_where_python_ignores_exceptions() -> None:
+    """A signal may come while the callback of a weak reference runs: what its handler raises there goes nowhere."""
+    interrupts = Interrupts(wake=lambda: None)
+    with interrupts:
+        interrupts.at_once = True
+        with contextlib.suppress(KeyboardInterrupt):  # as the interpreter does there
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5.0)
+        interrupts.at_once = False
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
 
 
 def test_status_works_while_the_study_runs(tmp_path: Path, write_config: Callable[..., Path]) -> None:

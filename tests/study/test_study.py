@@ -12,6 +12,7 @@ import yaml
 from snnlightning.data import DigitsDataModule
 from snnlightning.errors import StudyError
 from snnlightning.study import Study
+from snnlightning.study.samplers import SAMPLERS
 from snnlightning.study.trial import quiet_trainer
 from snnlightning.training import SpikingClassifier
 
@@ -199,7 +200,7 @@ def test_bounds_of_an_objective_make_a_trial_infeasible(tmp_path: Path) -> None:
 
 def test_three_objectives_and_every_sampler_run(tmp_path: Path) -> None:
     objectives = [{"name": "accuracy"}, {"name": "synops"}, {"name": "spikes"}]
-    for sampler in ("tpe", "nsgaii", "gp", "random"):
+    for sampler in SAMPLERS:
         study = config(trials=2, objectives=objectives, sampler={"name": sampler, "startup_trials": 1})
         content = Study(study, tmp_path / sampler).run(workers=0)
         assert set(content["directions"]) == {"accuracy", "synops", "spikes"}

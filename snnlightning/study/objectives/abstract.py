@@ -22,7 +22,8 @@ class AbstractObjective(abc.ABC):
         direction: ``maximize`` or ``minimize``; the objective's own direction when None.
         scale: ``linear`` or ``log``: the axis on which hypervolume is measured and plots are drawn. On a log axis values
             below ``smallest`` (1, for counts) count as that: a network that spends nothing is not infinitely better.
-        reference: the worst value that still counts in the hypervolume; without one there is no hypervolume.
+        reference: the worst value that still counts in the hypervolume; without one there is no hypervolume. Where lower is
+            better on a log axis: above ``smallest``.
         at_least: a trial with a lower value is infeasible.
         at_most: a trial with a higher value is infeasible.
     """
@@ -58,6 +59,12 @@ class AbstractObjective(abc.ABC):
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ConfigurationError(f"objective {name}: {field} is {value!r}; a finite number is expected.")
+        on_log = (self.direction, self.scale) == ("minimize", "log")
+        if on_log and self.reference is not None and self.reference <= self.smallest:
+            raise ConfigurationError(
+                f"objective {name}: reference is {self.reference!r}; on a log axis values below {self.smallest:g} count as "
+                f"{self.smallest:g}, so that no network is better: raise it, or take scale: linear."
+            )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ConfigurationError(
                 f"objective {name}: at_least {self.at_least} is above at_most {self.at_most}; no trial could be feasible."

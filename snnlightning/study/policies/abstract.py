@@ -39,6 +39,14 @@ class AbstractPolicy(abc.ABC):
         None: nothing before more is known; when nothing is open either, the search is over.
         """
 
+    @abc.abstractmethod
+    def least(self, max_epochs: int) -> int:
+        """Epochs of the first training: a smaller budget has room for none.
+
+        Args:
+            max_epochs: of a full training.
+        """
+
     def pauses(self, desk: Desk, entry: Entry) -> bool:
         """Whether a trial that ended its job with a result (not a failure) may go on later; else it is finished."""
         return False

@@ -90,6 +90,9 @@ class Inherit(AbstractPolicy):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ConfigurationError(f"policy inherit: {name} is {value!r}; a share from 0 to 1 is expected.")
 
+    def least(self, max_epochs: int) -> int:
+        return math.ceil(max_epochs / 4) if self.short_epochs is None else self.short_epochs
+
     def next(self, desk: Desk) -> Entry | None:
         number = len(desk.archive)
         source = random.Random(seed_of(desk.config.seed, number, _CHOICES))
@@ -173,7 +176,7 @@ class Inherit(AbstractPolicy):
 
     def _epochs(self, desk: Desk) -> int:
         """Of a fresh network."""
-        return math.ceil(desk.config.max_epochs / 4) if self.short_epochs is None else self.short_epochs
+        return self.least(desk.config.max_epochs)
 
     def _childs_epochs(self, desk: Desk) -> int:
         """Of a child that is edited."""

@@ -33,6 +33,9 @@ class Plain(AbstractPolicy):
     def counts_trials(self, config: "StudyConfig") -> bool:
         return config.budget_epochs is None
 
+    def least(self, max_epochs: int) -> int:
+        return max_epochs
+
     def next(self, desk: Desk) -> Entry | None:
         counted = self.counts_trials(desk.config)
         if counted and len(desk.archive) >= desk.config.trials:

@@ -62,6 +62,9 @@ class Scratch(AbstractPolicy):
             epochs *= self.eta
         return [*rungs, last]
 
+    def least(self, max_epochs: int) -> int:
+        return min(self.first_epochs, max_epochs)
+
     def goes_on_until(self, entry: Entry) -> int:
         return self.rungs(whole(entry.job))[len(entry.results)]
 
@@ -72,7 +75,7 @@ class Scratch(AbstractPolicy):
             until = self.goes_on_until(first)
             job = dataclasses.replace(first.job, order=desk.archive.next_order, action="resume", until_epoch=until)
             return dataclasses.replace(first, job=self._ended(job), state="open")
-        if self.committed(desk) + min(self.first_epochs, desk.config.max_epochs) > desk.config.budget:
+        if self.committed(desk) + self.least(desk.config.max_epochs) > desk.config.budget:
             return None  # before the sampler is asked: some take seconds
         rung = self.informed(desk)
         number, seed, drawn, notes = self.draw(desk, f"rung {rung}", self.records(desk, rung))
