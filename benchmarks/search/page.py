@@ -27,8 +27,8 @@ ABOUT = {
     "scratch": "`policy: {name: scratch}`: successive halving with a front per rung, 16 at once, sweeps",
     "NSGA-II": "`plain` with Optuna's NSGA-II, population 16",
     "GP": (
-        "`plain` with Optuna's Gaussian process; the only search, on Yin-Yang, was stopped after 350 s of CPU time, where TPE takes "
-        "26 s: drawing with four networks in flight costs more than training them"
+        "`plain` with Optuna's Gaussian process, one network in flight, as the pruner's: with four, drawing the next ones took it "
+        "longer than training them (a search on Yin-Yang was stopped after 350 s of CPU time)"
     ),
 }
 

@@ -60,7 +60,7 @@ ARMS: dict[str, dict[str, Any]] = {
     PRUNED: {"policy": {"name": "plain"}, "sampler": {"name": "tpe", "startup_trials": 10}},
     "scratch": {"policy": {"name": "scratch"}, "sampler": {"name": "tpe", "startup_trials": 10}, "in_flight": 16},
     "NSGA-II": {"policy": {"name": "plain"}, "sampler": {"name": "nsgaii", "startup_trials": 16}},
-    "GP": {"policy": {"name": "plain"}, "sampler": {"name": "gp", "startup_trials": 10}},
+    "GP": {"policy": {"name": "plain"}, "sampler": {"name": "gp", "startup_trials": 10}, "in_flight": 1},
 }
 """What is compared: the search's settings, everything else is the same. The first one is the baseline."""
 SWEEPING = ("inherit", "TPE + sweep", "scratch")
