@@ -2,6 +2,7 @@
 
 import contextlib
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,16 +110,30 @@ def open_storage(
         inner.get_all_studies()
     except MissingDependencyError:
         raise
-    except ModuleNotFoundError as error:
-        extra = {"psycopg": "postgres", "psycopg2": "postgres"}.get(error.name or "")
-        way = f"pip install 'snnlightning[{extra}]'" if extra else f"pip install {error.name}"
-        raise StudyError(f"the storage {shown} needs {error.name}, which is not installed: {way}.") from None
     except Exception as error:  # each driver has its own
-        what = " ".join(str(error.__cause__ or error).split())[:300]
-        raise StudyError(f"the study's storage {shown} cannot be opened: {what}") from None
+        raise StudyError(_why_not(shown, error.__cause__ or error)) from None
     return PatientStorage(
         inner, PATIENCE_S if patience_s is None else patience_s, told, where=f"the storage {shown}", close=close
     )
+
+
+def _why_not(shown: str, error: BaseException) -> str:
+    """Why a storage cannot be opened, and what to do about it."""
+    import sqlalchemy
+
+    if isinstance(error, ModuleNotFoundError):
+        pymysql = "pip install pymysql cryptography"
+        ways = {
+            "psycopg": "pip install 'snnlightning[postgres]'",
+            "psycopg2": "pip install 'snnlightning[postgres]'",
+            "MySQLdb": f"{pymysql}, and write mysql+pymysql://",
+            "pymysql": pymysql,
+        }
+        return f"the storage {shown} needs {error.name}, which is not installed: {ways.get(error.name or '', f'pip install {error.name}')}."
+    why = " ".join(str(error).split())[:300] or "nobody answers there"  # what a gRPC channel raises has no words
+    if isinstance(error, sqlalchemy.exc.ArgumentError):
+        why += "; postgresql://USER:PASSWORD@HOST/DATABASE is one"
+    return f"the study's storage {shown} cannot be opened: {why}"
 
 
 def _must_exist(url: str) -> None:
@@ -141,7 +156,9 @@ def _proxy(url: str) -> "tuple[BaseStorage, Callable[[], None]]":
     if not parts.hostname or not parts.port or parts.path.strip("/"):
         raise ValueError("grpc://HOST:PORT is expected")
     require("grpc", "grpc", "A storage behind a gRPC proxy")
-    proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        proxy = optuna.storages.GrpcStorageProxy(host=parts.hostname, port=parts.port)
     proxy.wait_server_ready(timeout=10)
     return proxy, proxy.close
 

@@ -1,9 +1,11 @@
 """The queue of jobs in a study's storage, and the patience with a storage that is away."""
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -256,7 +258,7 @@ def test_beats_from_another_thread_do_not_disturb(queue: JobQueue) -> None:
 
 def test_a_wrong_url_is_one_line(tmp_path: Path) -> None:
     for url, words in (
-        ("nonsense", "cannot be opened"),
+        ("nonsense", "cannot be opened: .*postgresql://USER:PASSWORD@HOST/DATABASE is one"),
         ("grpc://somewhere", "grpc://HOST:PORT"),
         ("postgresql://me:secret@localhost:54x2/db", "'54x2'"),
         (f"sqlite:////{tmp_path}/missing/x.db", "unable to open database file"),
@@ -265,6 +267,28 @@ def test_a_wrong_url_is_one_line(tmp_path: Path) -> None:
             open_storage(tmp_path, url)
         assert "\n" not in str(found.value)
         assert "secret" not in str(found.value)
+
+
+def test_a_driver_that_is_missing_is_named_with_the_way_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in ("MySQLdb", "pymysql"):
+        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    with pytest.raises(StudyError, match=r"needs MySQLdb, which is not installed: .*pymysql.*write mysql\+pymysql://"):
+        open_storage(tmp_path, "mysql://me:secret@localhost/db")
+
+
+def test_a_proxy_that_nobody_runs_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("grpc", reason="pip install 'snnlightning[grpc]'")
+    import grpc
+
+    def silence(channel: object) -> SimpleNamespace:
+        def result(timeout: float | None = None) -> None:
+            raise grpc.FutureTimeoutError
+
+        return SimpleNamespace(result=result)
+
+    monkeypatch.setattr(grpc, "channel_ready_future", silence)
+    with pytest.raises(StudyError, match=r"grpc://127\.0\.0\.1:1 cannot be opened: nobody answers there"):
+        open_storage(tmp_path, "grpc://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
