@@ -513,28 +513,6 @@ def _read_back(numbers: _Numbers, call: _Call, reads: Array | None, grad: Tensor
     return back
 
 
-def _over_time(numbers: _Numbers, call: _Call, grads: Sequence[Tensor | None]) -> Tensor | None:
-    """[T]: what each step gets of the gradient of a sum, mean or last step over time, where nothing else comes back.
-
-    An integrator whose neurons are alike treats all of them alike: delta [B, T, N] is the gradient [B, N] times this, and one neuron of
-    one sample says what it is. None where that is not so.
-    """
-    if call.reduction in (None, "max") or call.members or grads[-1] is None or any(g is not None for g in grads[:-1]):
-        return None
-    rows, real, none2, none3 = numbers.coefficients[0], numbers.real, numbers.none2, numbers.none3
-    if (rows != rows[:, :1]).any():
-        return None
-    share = 1.0 / numbers.steps if call.reduction == "mean" else 1.0
-    read = np.array([[[share], [numbers.steps - 1 if call.reduction == "last" else -1]]], real)
-    over = np.empty((1, numbers.steps, 1), real)
-    numbers.code.loop(numbers.retreat_name, numbers.dtype)(
-        read, none3, none3, none3, none3, none3, numbers.no_pointer, numbers.no_index, none2, none2,
-        np.ascontiguousarray(rows[:, :1]), np.zeros((1, 1), real), np.zeros((1, 1), real), none2, over, none3,
-        np.zeros((3, 1, 1), real), np.empty(4, np.int32), numbers.steps, numbers.flags,
-    )  # fmt: skip
-    return torch.from_numpy(over[0, :, 0])
-
-
 _Kept = tuple[Array, Array, Array, Array]
 """v[n], the second variable, the current and the surrogate's argument of a chunk; empty where not needed."""
 
@@ -779,10 +757,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     grad_output = numbers.all(grads[0]) if factors is None else None
     from_potentials = numbers.all(grads[-1] if neuron.spiking and call.potentials else None)
 
-    read = grads[-1]
-    over = None if wants_bias or any(wants_rest) else _over_time(numbers, call, grads)
-    from_readout = _read_back(numbers, call, ctx.reads, grads[-1]) if over is None else numbers.all(grads[-1])
-    by_factors = wants_x and call.before and not call.members and features <= _SHORT_ROW
+    from_readout = _read_back(numbers, call, ctx.reads, grads[-1])
 
     def start(name: str | None) -> Array:
         grad: Array | None = numbers.all(None if name is None else above.get(name))
@@ -799,8 +774,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if w_rec is not None and through_w_rec:
         w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"]
     room = np.zeros if min(numbers.widths) < features else np.empty  # what pads a member has no gradient
-    needs_whole = wants_drive or (wants_x and not (by_factors and over is not None))
-    whole = room((numbers.members, batch, steps, features), real) if needs_whole else None
+    whole = room((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
     grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in and not numbers.blocks else None
@@ -864,11 +838,6 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
 
     def task(j: int) -> None:
         k, lo, hi = chunks[j]
-        if over is not None and read is not None:
-            deltas[j] = torch.mul(read[lo:hi, None], over[:, None]).numpy()  # several times as fast as NumPy's
-            if whole is not None:
-                whole[k, lo:hi] = deltas[j]
-            return
         if packed is not None:
             psi = np.empty((hi - lo, steps, numbers.widths[k]), real)
             if packed.get(j, psi):
@@ -900,7 +869,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, by_block, grad_w_rec, rec_by_block, threads
         )
 
-    ctx.finite = ctx.finite & _finite((grad_v, grad_second) if over is None else (cast(Array, from_readout),))
+    ctx.finite = ctx.finite & _finite((grad_v, grad_second))
     if not ctx.finite.any():
         return None
     firsts = {"v": numbers.given_back(grad_v)}
@@ -918,7 +887,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     summed = None if sums is None else torch.from_numpy(numbers.over_samples(sums))
     grad_x = None
     if wants_x:
-        grad_x = _grad_x(call, None if whole is None else numbers.given_back(whole), w_in.detach(), read, over)
+        back = numbers.given_back(whole)
+        grad_x = _grad_x(call, back, w_in.detach())
         grad_x = grad_x.sum(0) if grad_x.ndim > len(call.shape) else grad_x
     return (
         None,
@@ -947,13 +917,9 @@ def _weight_gradient(numbers: _Numbers, grad_t: Array | None, by_block: Sequence
     return None if grad_t is None else numbers.given_back(numbers.turned(grad_t))
 
 
-def _grad_x(call: _Call, back: Tensor | None, w_in: Tensor, read: Tensor | None, over: Tensor | None) -> Tensor:
+def _grad_x(call: _Call, back: Tensor, w_in: Tensor) -> Tensor:
     """Each member's product as it would be alone: one product for all rounds otherwise."""
     code = call.code
-    if back is None:
-        assert read is not None
-        assert over is not None
-        return SentBack(read.detach()[:, None], w_in.clone(), functools.partial(_sent_on, code), over[:, None])
     if back.ndim == 3:
         if call.before and back.shape[-1] <= _SHORT_ROW:
             # An optimizer changes weights in place, and somebody may look afterwards.

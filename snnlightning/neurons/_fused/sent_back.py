@@ -19,36 +19,27 @@ class SentBack(Tensor):
     """A gradient [B, T, K] by its factors.
 
     Args:
-        delta: [B, T, N]; or [B, 1, N] with ``over``.
+        delta: [B, T, N].
         w_in: [N, K].
         product: ``(delta [R, N], w_in) -> [R, K]``, the same bits for a row whatever is beside it.
-        over: [T, 1], what each step gets, where all steps get the same but for a number (a mean over time of neurons that are alike).
     """
 
     delta: Tensor
     w_in: Tensor
     product: Callable[[Tensor, Tensor], Tensor]
-    over: Tensor | None
-    shared: Tensor | None
     made: Tensor | None
 
     @staticmethod
-    def __new__(
-        cls, delta: Tensor, w_in: Tensor, product: Callable[[Tensor, Tensor], Tensor], over: Tensor | None = None
-    ) -> "SentBack":
-        shape = (len(delta), delta.shape[1] if over is None else len(over), w_in.shape[1])
+    def __new__(cls, delta: Tensor, w_in: Tensor, product: Callable[[Tensor, Tensor], Tensor]) -> "SentBack":
+        shape = (*delta.shape[:-1], w_in.shape[1])
         found: SentBack = Tensor._make_wrapper_subclass(cls, shape, dtype=delta.dtype, device=delta.device)
-        found.delta, found.w_in, found.product, found.over = delta, w_in, product, over
-        found.shared = None if over is None else product(delta[:, 0], w_in)[:, None]
-        found.made = None
+        found.delta, found.w_in, found.product, found.made = delta, w_in, product, None
         return found
 
     def rows(self, lo: int, hi: int) -> Tensor:
         """Those of some samples, [hi - lo, T, K]."""
         if self.made is not None:
             return self.made[lo:hi]
-        if self.shared is not None and self.over is not None:
-            return self.shared[lo:hi] * self.over
         some = self.delta[lo:hi]
         found: Tensor = self.product(some.flatten(0, 1), self.w_in).unflatten(0, some.shape[:2])
         return found
