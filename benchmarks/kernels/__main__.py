@@ -138,7 +138,7 @@ def run(label: str, surrogate: str, options: argparse.Namespace) -> dict[str, An
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     began = time.perf_counter()
     for k in range(options.repeats):
-        if k >= 2 and time.perf_counter() - began > options.seconds:
+        if k >= 3 and time.perf_counter() - began > options.seconds:
             break
         # In another order each time: a step right behind one that took a gigabyte pays for it.
         for name in random.Random(k).sample(list(steps), len(steps)):
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="candidates, separated by semicolons")
     parser.add_argument(
-        "--seconds", type=float, default=10.0, help="for the rounds of one work, of which there are two at least"
+        "--seconds", type=float, default=10.0, help="for the rounds of one work, of which there are three at least"
     )
     parser.add_argument(
         "--everything", type=Path, metavar="FOLDER", help="all parts of the page; results are kept in the folder"

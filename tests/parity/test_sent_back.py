@@ -10,19 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnlightning.layers import SpikingLayer, SpikingNetwork
+from snnlightning.layers import Members, SpikingLayer, SpikingNetwork
 from snnlightning.neurons import LI, LIF, CubaLI, CubaLIF
 from snnlightning.neurons._fused import layer as fused_layer
 from snnlightning.neurons._fused.sent_back import SentBack
-from snnlightning.readouts import MeanOverTime
+from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.surrogates import SuperSpike, Triangle
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
 MULTIPLIED: list[int] = []
 
 
-def network(backend: str = "numba", classes: int = 3, *, surrogate: Any = None) -> SpikingNetwork:
-    torch.manual_seed(0)
+def network(
+    backend: str = "numba", classes: int = 3, *, surrogate: Any = None, readout: Any = None, seed: int = 0
+) -> SpikingNetwork:
+    torch.manual_seed(seed)
     layers = [
         SpikingLayer(
             5, 9, neuron=CubaLIF(), surrogate=surrogate or Triangle(slope=0.25), recurrent=True, backend=backend
@@ -32,7 +34,7 @@ def network(backend: str = "numba", classes: int = 3, *, surrogate: Any = None) 
     ]
     for layer in layers:
         layer.w_in.data.abs_()
-    return SpikingNetwork(layers, MeanOverTime())
+    return SpikingNetwork(layers, readout or MeanOverTime())
 
 
 def data(batch: int = 4) -> Tensor:
@@ -73,6 +75,38 @@ def test_the_layer_before_multiplies_out_its_own_samples_only(surrogate):
     assert not MULTIPLIED
     for own, other in zip(mine, theirs, strict=True):
         assert own.abs().max() > 0
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    "readout", [MeanOverTime(), SpikeCount(), LastStep(), MaxOverTime()], ids=lambda r: type(r).__name__
+)
+def test_every_readout_over_time_sends_back_what_the_reference_does(readout):
+    mine, theirs = (gradients(network(name, readout=readout)) for name in ("numba", "reference"))
+    for own, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("readout", [MeanOverTime(), LastStep()], ids=lambda r: type(r).__name__)
+def test_a_member_gets_the_bits_that_it_gets_alone(readout):
+    networks = [network(readout=readout, seed=k) for k in range(3)]
+    alone = [gradients(net) for net in networks]
+    for net in networks:
+        net.zero_grad()
+    out = Members(networks)(data())
+    torch.stack([member.logits.square().sum() for member in out.members]).sum().backward()
+    for net, expected in zip(networks, alone, strict=True):
+        assert all(torch.equal(p.grad, e) for p, e in zip(net.parameters(), expected, strict=True))
+
+
+def test_a_trace_that_is_read_as_well_gets_its_gradient():
+    found = []
+    for name in ("numba", "reference"):
+        net = network(name)
+        out = net(data())
+        (out.logits.square().sum() + out.records[-1].output.pow(3).sum() + out.states[-1][0].sum()).backward()
+        found.append([p.grad for p in net.parameters()])
+    for own, other in zip(*found, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
 
 
