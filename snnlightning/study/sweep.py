@@ -18,6 +18,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from ..errors import ConfigurationError
@@ -137,12 +138,15 @@ def sweep_network(
 
     Returns:
         What neither the network itself nor another candidate beats, and the charge in epochs; nothing for a module that
-        is no :class:`SpikingModule`, whose operations nobody counts.
+        is no :class:`SpikingModule`, whose operations nobody counts, or that has a ``validation_step`` of its own, of which
+        nobody knows what it shows the network.
     """
-    batches = _batches(trainer)
-    if not isinstance(model, SpikingModule) or batches is None:
+    if not isinstance(model, SpikingModule) or is_overridden("validation_step", model, SpikingModule):
         return [], 0.0
     model.to(trainer.strategy.root_device).eval()
+    batches = _batches(trainer, model)
+    if batches is None:
+        return [], 0.0
     weights = copy.deepcopy(model.state_dict())
     chunks = list(_chunks(batches))
     dt_ms = getattr(trainer.datamodule, "dt_ms", None)  # type: ignore[attr-defined]
@@ -156,7 +160,7 @@ def sweep_network(
         return any(all(map(operator.le, costs, least)) and costs != least for costs in known)
 
     try:
-        with torch.no_grad():
+        with torch.no_grad(), trainer.precision_plugin.val_step_context():
             for level in sorted(set(sweep.prune), reverse=True):
                 model.load_state_dict(weights)
                 prune(model, level)
@@ -305,19 +309,24 @@ def _connection_until(connection: Connection, step: int) -> Connection:
     return connection._replace(activity=cut)
 
 
-def _batches(trainer: L.Trainer) -> list[tuple[Tensor | Events, Tensor]] | None:
-    """The validation batches that the trainer used, where the model is; None when there are several sets of them."""
+def _batches(trainer: L.Trainer, model: L.LightningModule) -> list[tuple[Tensor | Events, Tensor]] | None:
+    """The validation batches as the trainer gave them to the network, where that is; None when there are several sets of them."""
     loaders = trainer.val_dataloaders
     if loaders is None or isinstance(loaders, list | tuple | Mapping):
         return None
     (limit,) = trainer.num_val_batches
-    device, batches = trainer.strategy.root_device, []
+    data, batches = trainer.datamodule, []  # type: ignore[attr-defined]
+    before = "on_before_batch_transfer"
+    owner = data if data is not None and is_overridden(before, data, L.LightningDataModule) else model
     for k, batch in enumerate(loaders):
         if k >= limit:
             break
-        if not (isinstance(batch, list | tuple) and len(batch) == 2):
+        # What Lightning's loop does: the other hooks of module and data module are called by the strategy.
+        shown = getattr(owner, before)(trainer.precision_plugin.convert_input(batch), 0)
+        shown = trainer.strategy.batch_to_device(shown)
+        if not (isinstance(shown, list | tuple) and len(shown) == 2):
             return None
-        batches.append((batch[0].to(device), batch[1].to(device)))
+        batches.append((shown[0], shown[1]))
     return batches
 
 

@@ -15,10 +15,10 @@ from snnlightning.study.files import read_json, read_yaml
 from snnlightning.study.jobs import SweptPoint
 from snnlightning.study.loading import load_data, load_network
 from snnlightning.study.sweep import Sweep, materialise, prune
-from snnlightning.study.trial import quiet_trainer
+from snnlightning.study.trial import evaluation_trainer, quiet_trainer
 from snnlightning.training import SpikingClassifier
 
-from .conftest import config, front
+from .conftest import TINY, config, front
 
 SWEPT: dict[str, Any] = {
     "policy": {"name": "plain", "sweep": {"prune": [0.0, 0.5], "first_step": 2}},
@@ -36,21 +36,49 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return study
 
 
-def test_every_swept_value_is_that_of_a_validation_of_the_network_it_speaks_of(swept: Study, tmp_path: Path) -> None:
-    """Accuracy and energy, for stops and levels of pruning; the sweep cuts outputs, the validation cuts the input."""
-    points = [(row.number, point) for row in swept.rows() for point in row.swept]
-    assert len({point.stop_step for _, point in points}) > 1
-    assert {point.prune for _, point in points} == {0.0, 0.5}
-    for number, point in points[:: max(1, len(points) // 4)]:
-        folder = materialise(swept.directory / "trials" / str(number), point)
+def agrees_with_a_validation(study: Study, most: int) -> None:
+    points = [(row.number, point) for row in study.rows() for point in row.swept]
+    for number, point in points[:: max(1, len(points) // most)]:
+        folder = materialise(study.directory / "trials" / str(number), point)
         trial = read_yaml(folder / "config.yaml")
         assert trial["model"]["init_args"]["stop_step"] == point.stop_step
         model, data = load_network(folder / "best.ckpt", trial), load_data(trial, folder)
-        (logged,) = quiet_trainer(accelerator="cpu").validate(model, datamodule=data, verbose=False)
+        (logged,) = evaluation_trainer(trial["trainer"]).validate(model, datamodule=data, verbose=False)
         energy = model.estimate("val", "davies2018_loihi", dt_ms=1.0).priced_uj
         assert energy is not None
         assert logged["val_accuracy"] == pytest.approx(point.values["accuracy"], abs=1e-7)
         assert energy.nominal * 1e6 == pytest.approx(point.values["energy_pj@davies2018_loihi"], rel=1e-12)
+
+
+def test_every_swept_value_is_that_of_a_validation_of_the_network_it_speaks_of(swept: Study) -> None:
+    """Accuracy and energy, for stops and levels of pruning; the sweep cuts outputs, the validation cuts the input."""
+    points = [point for row in swept.rows() for point in row.swept]
+    assert len({point.stop_step for point in points}) > 1
+    assert {point.prune for point in points} == {0.0, 0.5}
+    agrees_with_a_validation(swept, 4)
+
+
+@pytest.mark.parametrize("how", ["hooks of the data module", "mixed precision"])
+def test_a_sweep_sees_what_the_trainer_shows_the_network_and_in_its_precision(how: str, tmp_path: Path) -> None:
+    changed = {**SWEPT, "chance_margin": 0.0}
+    if how == "mixed precision":
+        changed["trainer"] = {**SWEPT["trainer"], "precision": "bf16-mixed"}
+    else:
+        changed["data"] = {**TINY["data"], "class_path": "tests.study.user_models.Hooked"}
+    study = Study(config(**changed), tmp_path / "study")
+    study.run(workers=0)
+    assert any(row.swept for row in study.rows())
+    agrees_with_a_validation(study, 3)
+
+
+def test_a_network_with_a_validation_step_of_its_own_is_not_swept(tmp_path: Path) -> None:
+    model = {**TINY["model"], "class_path": "tests.study.user_models.Brighter"}
+    study = Study(config(**{**SWEPT, "trials": 1, "model": model}), tmp_path / "study")
+    study.run(workers=0)
+    (row,) = study.rows()
+    assert row.state == "complete"
+    assert row.swept == ()
+    assert row.charged == 3.0
 
 
 def test_a_sweep_finds_all_that_measuring_every_stop_and_level_finds(swept: Study, tmp_path: Path) -> None:

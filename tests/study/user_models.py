@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 
+from snnlightning.data import DigitsDataModule
 from snnlightning.training import SpikingClassifier
 
 
@@ -65,6 +66,26 @@ class Uncounted(L.LightningDataModule):
         )
 
     val_dataloader = test_dataloader = train_dataloader
+
+
+class Hooked(DigitsDataModule):
+    """The loader's batches are not yet what the network is shown."""
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        x, y = batch
+        return x.clone().index_fill_(-1, torch.tensor([0, 7]), 1.0), y
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        x, y = batch
+        return x * (torch.arange(x.shape[-1]) % 5 > 0), y
+
+
+class Brighter(SpikingClassifier):
+    """Validates on something that only its own step knows."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        x, y = batch
+        super().validation_step((2.0 * x, y), batch_idx)
 
 
 class Noisy(SpikingClassifier):
