@@ -5,7 +5,10 @@ import dataclasses
 
 from torch import Tensor
 
-__all__ = ["AbstractLoss", "AbstractTrainLoss"]
+__all__ = ["NO_CLASS", "AbstractLoss", "AbstractTrainLoss"]
+
+NO_CLASS = -(2**62)
+"""In the place of torch's ``ignore_index``: a class of -100 is an error as any other negative one, not a sample to leave out."""
 
 
 @dataclasses.dataclass(frozen=True)

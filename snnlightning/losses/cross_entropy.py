@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ConfigurationError
-from .abstract import AbstractLoss
+from .abstract import NO_CLASS, AbstractLoss
 
 __all__ = ["CrossEntropy"]
 
@@ -32,4 +32,4 @@ class CrossEntropy(AbstractLoss):
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits [B, C], target [B] class numbers -> scalar."""
-        return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
+        return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing, ignore_index=NO_CLASS)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ..errors import ConfigurationError
 from ..units import positive
-from .abstract import AbstractLoss
+from .abstract import NO_CLASS, AbstractLoss
 
 __all__ = ["EarlyCrossEntropy"]
 
@@ -37,7 +37,7 @@ class EarlyCrossEntropy(AbstractLoss):
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits [B, C], target [B] class numbers -> scalar."""
         late = -logits.gather(1, target[:, None]).squeeze(1) / self.scale
-        return F.cross_entropy(logits, target) + self.early * late.expm1().mean()
+        return F.cross_entropy(logits, target, ignore_index=NO_CLASS) + self.early * late.expm1().mean()
 
     def __post_init__(self) -> None:
         positive("EarlyCrossEntropy.scale", self.scale)

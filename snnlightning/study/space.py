@@ -122,7 +122,8 @@ class Space:
         """From the mapping of a YAML file.
 
         Raises:
-            ConfigurationError: an empty space, an unknown key, bounds that cross, a parent that is not drawn before.
+            ConfigurationError: an empty space, an unknown key, bounds that cross, a parent that is not drawn before, a parameter
+                behind one that sets a part of it.
         """
         if raw and not isinstance(raw, Mapping):
             raise ConfigurationError(
@@ -132,6 +133,11 @@ class Space:
             raise ConfigurationError("space is empty; name at least one parameter, such as model.surrogate_width.")
         parameters: list[Parameter] = []
         for name, spec in raw.items():
+            part = next((p.name for p in parameters if p.name.startswith(f"{name}.")), None)
+            if part is not None:
+                raise ConfigurationError(
+                    f"space.{name} comes after space.{part} and would overwrite it; put space.{name} before its parts."
+                )
             parameters.append(_parse(str(name), spec, {p.name: p for p in parameters}))
         return cls(tuple(parameters))
 

@@ -11,13 +11,14 @@ __all__ = ["random_state", "restore_random"]
 
 
 def random_state() -> dict[str, Any]:
-    """Where the global generators stand, as plain values and tensors."""
+    """Where the global generators stand, that of the current GPU included when there is one, as plain values and tensors."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
         "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
         "python": [version, list(internal), gauss],
+        **({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}),
     }
 
 
@@ -31,7 +32,9 @@ def restore_random(state: Mapping[str, Any]) -> None:
         >>> torch.equal(torch.rand(2), first)
         True
     """
-    torch.set_rng_state(state["torch"])
+    torch.set_rng_state(state["torch"].cpu())
+    if "cuda" in state and torch.cuda.is_initialized():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
     kind, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     version, internal, gauss = state["python"]

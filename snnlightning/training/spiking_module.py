@@ -32,6 +32,7 @@ from ._sample_mean import SampleMean
 from ._target import wrong_target
 from .learning import build_rule
 from .quantization import build_quantization
+from .randomness import random_state, restore_random
 from .synops_target import SynOpsTarget, build_synops_target
 
 __all__ = ["SpikingModule"]
@@ -282,6 +283,10 @@ class SpikingModule(L.LightningModule):
         return out.logits.softmax(dim=-1)
 
     def on_train_start(self) -> None:
+        saved = self._unfinished_epoch
+        # A checkpoint may also be where the weights of another fit come from; its draws are its own.
+        if saved is not None and "random" in saved and self.trainer.ckpt_path is not None:
+            restore_random(saved["random"])
         self._start_epoch()  # a fit that goes on within an epoch does not start it again
 
     def on_train_epoch_start(self) -> None:
@@ -289,7 +294,7 @@ class SpikingModule(L.LightningModule):
         self._start_epoch()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What the epoch has counted so far goes along: Lightning resumes within an epoch and forgets its metrics."""
+        """What the epoch has counted so far goes along, and where the generators stand: Lightning resumes and forgets both."""
         states = {}
         for name, metric in self._train_metrics().items():
             with metric.sync_context(should_sync=metric.update_called):
@@ -299,6 +304,8 @@ class SpikingModule(L.LightningModule):
             "batches": self._train_batches,
             "states": states,
         }
+        if "optimizer_states" in checkpoint:  # not one of weights only
+            checkpoint["snnlightning_epoch"]["random"] = random_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._unfinished_epoch = checkpoint.get("snnlightning_epoch")
@@ -308,6 +315,8 @@ class SpikingModule(L.LightningModule):
         saved, self._unfinished_epoch = self._unfinished_epoch, None
         if saved is None or batch_idx == 0 or (saved["epoch"], saved["batches"]) != (self.current_epoch, batch_idx):
             return
+        if "random" in saved and self.trainer.ckpt_path is not None:
+            restore_random(saved["random"])
         self._train_batches = batch_idx
         for metric in self._train_metrics().values():
             metric.reset()

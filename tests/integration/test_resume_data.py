@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from snnlightning.data import RandmanDataModule
+from snnlightning.training import SpikingClassifier
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # data in memory needs none
@@ -129,6 +130,66 @@ def test_a_fit_resumed_between_epochs_ends_with_the_same_weights(uninterrupted, 
     resumed = fit(tmp_path, every=every, resume=tmp_path / f"step={2 * BATCHES}.ckpt")
     assert resumed.seen == uninterrupted.seen[2 * BATCHES :]
     assert same_weights(resumed, uninterrupted)
+
+
+class Drawing(SpikingClassifier):
+    """Spikes at random and loses inputs at random; can be killed in a step."""
+
+    def __init__(self, die_at=None):
+        super().__init__(6, 3, [5], firing={"firing": "sigmoid_escape", "width": 0.1}, init_gain=3.0)
+        self.die_at = die_at
+
+    def training_step(self, batch, batch_idx):
+        if self.global_step == self.die_at:
+            raise KilledError
+        x, y = batch
+        return super().training_step((torch.nn.functional.dropout(x, 0.2), y), batch_idx)
+
+
+def fit_drawing(folder=None, *, every=None, die_at=None, resume=None, seed=11):
+    torch.manual_seed(seed)
+    callbacks = [ModelCheckpoint(folder, filename="{step}", save_top_k=-1, **every)] if every else []
+    model = Drawing(die_at)
+    try:
+        L.Trainer(
+            max_epochs=3,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=callbacks,
+            enable_checkpointing=bool(every),
+        ).fit(model, data(samples_per_class=20), ckpt_path=resume)
+    except KilledError:
+        assert die_at is not None
+    return model
+
+
+@pytest.mark.parametrize("every", [{"every_n_train_steps": 3}, {"every_n_epochs": 1}], ids=["within", "between"])
+def test_a_resumed_fit_draws_what_the_uninterrupted_one_drew(tmp_path, every):
+    """Escape noise and dropout come from the global generator, which stands elsewhere in the new process."""
+    fit_drawing(tmp_path, every=every, die_at=5)
+    (saved,) = tmp_path.glob("*.ckpt")
+    assert same_weights(fit_drawing(tmp_path, every=every, resume=saved, seed=12), fit_drawing())
+
+
+def test_a_checkpoint_that_only_lends_its_weights_leaves_the_generators_alone(tmp_path):
+    fit_drawing(tmp_path, every={"every_n_epochs": 1}, die_at=5)
+    (saved,) = tmp_path.glob("*.ckpt")
+    drawn = []
+    for seed in (1, 2):
+        model = Drawing.load_from_checkpoint(saved, die_at=None)
+        torch.manual_seed(seed)
+        L.Trainer(
+            max_steps=1,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        ).fit(model, data(samples_per_class=20))
+        drawn.append(torch.rand(()))
+    assert drawn[0] != drawn[1]
 
 
 def test_a_fit_resumed_with_worker_processes_ends_with_the_same_weights(uninterrupted, tmp_path):

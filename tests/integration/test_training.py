@@ -657,11 +657,12 @@ def test_a_batch_of_another_width_names_the_layer_and_both_sizes():
     [
         (torch.tensor([0, 1, 2, 3]), "the target holds classes from 0 to 3; num_classes=3 are numbered from 0 to 2"),
         (torch.tensor([0, -1, 2, 1]), "classes from -1 to 2"),
+        (torch.tensor([0, -100, 2, 1]), "classes from -100 to 2"),
         (torch.tensor([0.0, 1.0, 2.0, 1.0]), r"the target is torch.float32; class numbers are torch.int64: y.long\(\)"),
         (torch.tensor([[0], [1], [2], [1]]), r"the target is \[4, 1\]; class numbers \[B\] = \[4\] are expected"),
     ],
 )
-@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error", "early_cross_entropy"])
 def test_a_target_that_is_no_class_number_is_named(loss, target, message):
     model = SpikingClassifier(5, 3, [4], loss=loss)
     data = DataLoader(TensorDataset(torch.zeros(4, 6, 5), target), batch_size=4)

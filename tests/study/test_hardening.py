@@ -131,6 +131,7 @@ def test_an_element_of_a_drawn_list_may_be_a_parameter_itself(tmp_path: Path) ->
         ({"trainer": {"logger": True}}, r"trainer\.logger is set by the study itself"),
         ({"objectives": [{"name": "accuracy", "reference": math.nan}]}, r"reference is nan; a finite number"),
         ({"space": {"depth": {"type": "int", "low": 1, "high": 2}, "model.bias": {"choices": [True], "when": {"depth": 3}}}}, r"never is 3"),
+        ({"space": {"model.hidden_sizes.0": {"type": "int", "low": 8, "high": 9}, "model.hidden_sizes": [[4], [5]]}}, r"space\.model\.hidden_sizes comes after space\.model\.hidden_sizes\.0 and would overwrite it"),
         ({"space": {"trainer.max_epochs": [4, 8]}}, r"space\.trainer\.max_epochs: all trials of a study have the same max_epochs"),
         ({"space": {"trainer.devices": [1, 2]}}, r"space\.trainer\.devices: all trials of a study have the same devices"),
         ({"space": {"trainer.logger": [True]}}, r"trainer\.logger is set by the study itself"),
