@@ -59,7 +59,7 @@ def export_bundle(
         What could not be written, and why.
 
     Raises:
-        StudyError: no checkpoint of this trial or sweep, or ``output`` exists.
+        StudyError: no checkpoint of this trial or sweep, or ``output`` exists or cannot be written.
         UnknownNameError: no such profile.
     """
     source = trial_directory(directory, number)
@@ -83,8 +83,11 @@ def export_bundle(
     chips = list(dict.fromkeys([*study.profiles, *profiles]))
     for chip in chips:
         load(chip)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(dir=output.parent, prefix=".export-"))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=output.parent, prefix=".export-"))
+    except OSError as error:
+        raise StudyError(f"{output} cannot be written: {error.strerror or error}.") from error
     try:
         for file in (*(source / name for name in _COPIED), directory / "versions.json"):
             if file.exists():
@@ -119,9 +122,8 @@ def verify_bundle(bundle: Path) -> Verification:
         raise StudyError(
             f"{file} lacks {', '.join(missing)}, so there is nothing to compare with; export the trial again."
         )
-    measured, _ = _measured(bundle)
     differences = []
-    checkpoint = file_sha256(bundle / CHECKPOINT)
+    checkpoint = file_sha256(bundle / CHECKPOINT) if (bundle / CHECKPOINT).exists() else "not there"
     if checkpoint != said["checkpoint_sha256"]:
         differences.append(f"checkpoint: SHA-256 was {said['checkpoint_sha256']} and is {checkpoint}")
     graph = _sha256_of_graph(bundle)
@@ -131,6 +133,12 @@ def verify_bundle(bundle: Path) -> Verification:
         there = file_sha256(bundle / name) if (bundle / name).exists() else "not there"
         if there != was:
             differences.append(f"{name}: SHA-256 was {was} and is {there}")
+    try:
+        measured, _ = _measured(bundle)
+    except SnnLightningError as error:
+        if not differences:
+            raise
+        raise StudyError(f"{bundle} is not what was certified ({'; '.join(differences)}), and: {error}") from error
     found = _plain(measured.as_dict())
     for name in _CHECKED:
         differences += _differences(name, said[name], found[name])

@@ -86,6 +86,18 @@ def test_what_was_changed_since_is_named(what: str, bundle: Path, capsys: pytest
     assert "numbers differ" in out
 
 
+def test_a_checkpoint_that_builds_nothing_any_more_is_still_named_as_another(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(bundle / "best.ckpt", weights_only=True)
+    del content["state_dict"]["network.layers.0.w_in"]
+    torch.save(content, bundle / "best.ckpt")
+    assert main(["study", "verify", str(bundle)]) == 2
+    said = capsys.readouterr().err
+    assert "is not what was certified (checkpoint: SHA-256 was" in said
+    assert "w_in" in said
+
+
 @pytest.mark.parametrize(("content", "lacks"), [("[]", "checkpoint_sha256, data_sha256"), (None, "counts")])
 def test_a_certificate_that_is_not_whole_is_refused(
     content: str | None, lacks: str, bundle: Path, capsys: pytest.CaptureFixture[str]
@@ -129,6 +141,14 @@ def test_an_export_for_an_unknown_chip_leaves_nothing(
     assert main(arguments) == 2
     assert "lohi" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_to_where_nothing_can_be_written_is_refused(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["study", "export", str(study), "--trial", "0", "-o", str(tmp_path / "file" / "bundle")]) == 2
+    assert "bundle cannot be written: File exists" in capsys.readouterr().err
 
 
 def test_a_model_that_counts_nothing_is_exported_without_a_certificate(
