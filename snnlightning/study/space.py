@@ -16,11 +16,11 @@ value (or one of the values) given.
 import copy
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigurationError, nearest
+from .numbers import finite
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -74,7 +74,7 @@ class Parameter:
             if not any(type(value) is type(choice) and value == choice for choice in self.choices):
                 raise ConfigurationError(f"{self.name} is {value!r}; its choices are {list(self.choices)}.")
             return value
-        number = _number(value)
+        number = finite(value)
         if number is None or (self.kind == "int" and number != int(number)) or not self.low <= number <= self.high:
             raise ConfigurationError(
                 f"{self.name} is {value!r}; {'a whole number' if self.kind == 'int' else 'a number'} from {self.low:g} to "
@@ -315,7 +315,7 @@ def _parse_number(
     bounds = []
     for key in ("low", "high"):
         value = spec.get(key)
-        value = _number(value)
+        value = finite(value)
         if value is None or (kind == "int" and value != int(value)):
             raise ConfigurationError(f"space.{name}: {key} is {spec.get(key)!r}; a finite {kind} is expected.")
         bounds.append(value)
@@ -327,7 +327,7 @@ def _parse_number(
         raise ConfigurationError(f"space.{name}: low {low} is above high {high}; swap them.")
     if log and low <= 0:
         raise ConfigurationError(f"space.{name}: low is {low}; a log scale needs low > 0.")
-    step = _number(spec["step"]) if "step" in spec else None
+    step = finite(spec["step"]) if "step" in spec else None
     if "step" in spec and (step is None or step <= 0 or log or (kind == "int" and step != int(step))):
         raise ConfigurationError(
             f"space.{name}: step is {spec['step']!r}; a positive {kind} is expected, and it goes without log."
@@ -353,18 +353,6 @@ def _parse_when(name: str, raw: object, earlier: Mapping[str, Parameter]) -> tup
                 raise ConfigurationError(f"space.{name}: its parent never is {value!r}: {error}") from None
         conditions.append((str(parent), values))
     return tuple(conditions)
-
-
-def _number(value: object) -> float | None:
-    """A finite number; YAML reads 1e-3 (no dot) as text, which is taken as the number it says."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _storable(choice: object) -> bool:

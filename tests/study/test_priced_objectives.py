@@ -76,11 +76,19 @@ def test_the_precision_of_the_chip_lets_a_network_fit(tmp_path: Path) -> None:
         ([{"name": "accuracy@davies2018_loihi"}], r"accuracy does not depend on a chip.*energy_pj, latency_ms"),
         ([{"name": "energy@davies2018_loihi"}], r"no objective named 'energy'.*energy_pj"),
         ([{"name": "energy_pj@davies2018_loihi", "profile": "x"}], r"unknown key 'objectives\.energy_pj@davies2018_loihi\.profile'"),
+        ([{"name": "energy_pj@davies2018_loihi", "reference": "many"}], r"objective energy_pj@davies2018_loihi: reference is 'many'"),
+        ([{"name": "accuracy", "at_least": 90}], r"objective accuracy: at_least is 90; a share from 0 to 1 is expected, 0\.9 for 90 %"),
     ],
 )  # fmt: skip
 def test_objectives_that_cannot_be_are_said_in_one_sentence(objectives: list[dict[str, Any]], message: str) -> None:
     with pytest.raises((ConfigurationError, UnknownNameError), match=message):
         StudyConfig.parse(tiny(objectives=objectives))
+
+
+def test_a_reference_may_be_written_as_yaml_does_not_read_it() -> None:
+    """1.0e8 is text to YAML, which asks for a sign; the number is meant."""
+    study = StudyConfig.parse(tiny(objectives=[{"name": "accuracy"}, {"name": "synops", "reference": "1.0e8"}]))
+    assert study.objectives["synops"].reference == 1e8
 
 
 def test_a_profile_that_there_is_not_names_the_nearest_one() -> None:

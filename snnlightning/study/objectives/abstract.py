@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from ...errors import ConfigurationError
+from ..numbers import finite
 
 __all__ = ["AbstractObjective"]
 
@@ -43,7 +44,7 @@ class AbstractObjective(abc.ABC):
     """The value below which nothing gets better any more on a log axis."""
 
     def __post_init__(self) -> None:
-        name = type(self).__name__.lower()
+        name = self.metric.rstrip("@")
         if self.direction is None:
             object.__setattr__(self, "direction", self.natural_direction)
         if self.scale is None:
@@ -57,8 +58,11 @@ class AbstractObjective(abc.ABC):
             value = getattr(self, field)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            number = finite(value)
+            if number is None:
                 raise ConfigurationError(f"objective {name}: {field} is {value!r}; a finite number is expected.")
+            if isinstance(value, str):
+                object.__setattr__(self, field, number)
         on_log = (self.direction, self.scale) == ("minimize", "log")
         if on_log and self.reference is not None and self.reference <= self.smallest:
             raise ConfigurationError(

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from ...errors import ConfigurationError
 from .abstract import AbstractObjective, Direction
 
 __all__ = ["Accuracy"]
@@ -15,3 +16,12 @@ class Accuracy(AbstractObjective):
     quantity: ClassVar[str] = "accuracy"
     unit: ClassVar[str] = ""
     natural_direction: ClassVar[Direction] = "maximize"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("reference", "at_least", "at_most"):
+            value = getattr(self, field)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise ConfigurationError(
+                    f"objective accuracy: {field} is {value!r}; a share from 0 to 1 is expected, 0.9 for 90 %."
+                )
