@@ -8,6 +8,7 @@ are those of the machine.
 
 import argparse
 import logging
+import math
 import platform
 import statistics
 import subprocess
@@ -24,6 +25,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import snnlightning as snn
+from snnlightning.metrics import _loops
+from snnlightning.neurons._cpp import building
+from snnlightning.neurons._numba import compiling
 
 
 def timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -77,15 +81,17 @@ BATCHES = 36
 """Of 64 samples: the test set of the Spiking Heidelberg Digits has 2,264."""
 
 
-def counting(repeats: int) -> None:
+def counting(repeats: int, numpy_alone: bool = False) -> None:
     """What counts cost in an evaluation pass of 700-128(recurrent)-20, T = 100, 36 batches of 64, 1.5 % input density, hidden
     spikes in a tenth of the steps; whole, and with a tenth of the weights pruned.
 
     CPU time. What a batch costs to count is timed within the pass, against everything else of the same pass, so that other work
     on the machine slows both. What comes once per pass (most of it Lightning's, for nine logged values) is the difference of
-    two passes of one sample, with counts and without. Counts are plain NumPy in the first rows, before anything is compiled, and
-    by machine code of C++ or of Numba in the others.
+    two passes of one sample, with counts and without. The first rows are those of a new process, which counts with NumPy until it
+    has counted for long enough to load what is there; in the others layers brought machine code along.
     """
+    if numpy_alone:
+        _loops.patience = _loops.Patience(math.inf, math.inf)
     x, y = (torch.rand(1024, 100, 700) < 0.015).float(), torch.randint(20, (1024,))
     dense_batches = [(x[k : k + 64], y[k : k + 64]) for k in range(0, 1024, 64)]
     listed = [(snn.Events.from_dense(x.clone()), y) for x, y in dense_batches]
@@ -93,13 +99,21 @@ def counting(repeats: int) -> None:
         "\n| layers | counts | input | weights | ms of a batch | counting it | once per pass, ms | in a pass of 2,304 |"
     )
     print("| --- " * 8 + "|")
-    for backend, way in (("reference", "NumPy"), ("cpp", "C++"), ("reference", "Numba"), ("numba", "Numba")):
-        if way != "NumPy":  # a layer's loops bring those of the counts along
+    for backend, way in (("reference", "new"), ("cpp", "C++"), ("reference", "Numba"), ("numba", "Numba")):
+        if way != "new":  # a layer's loops bring those of the counts along
             _validate(_classifier(snn.SpikingClassifier, "cpp" if way == "C++" else "numba", True), listed[:1])()
         for name, batches in (("dense", dense_batches), ("events", listed)):
             for weights, pruned in (("whole", False), ("pruned", True)):
                 row = _counted_pass(backend, [batches[k % 16] for k in range(BATCHES)], pruned, repeats)
-                print(f"| {backend} | {way} | {name} | {weights} | {row} |", flush=True)
+                by = _taken() if way == "new" else way
+                print(f"| {backend} | {by} | {name} | {weights} | {row} |", flush=True)
+        if numpy_alone:
+            return
+
+
+def _taken() -> str:
+    """What a process that began with NumPy counts with now."""
+    return "Numba, after NumPy" if compiling.in_use() else "C++, after NumPy" if building.in_use() else "NumPy"
 
 
 class _Timed(snn.SpikingClassifier):
@@ -235,8 +249,14 @@ class _Batches(Dataset[tuple[Tensor, Tensor]]):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--repeats", type=int, default=9)
-    parts = {"imports": imports, "counting": counting, "trainer": trainer}
-    parser.add_argument("--only", choices=[*parts], nargs="*", default=[*parts])
+    parts = {
+        "imports": imports,
+        "counting": counting,
+        "counting-numpy": lambda repeats: counting(repeats, numpy_alone=True),
+        "trainer": trainer,
+    }
+    usual = [part for part in parts if part != "counting-numpy"]  # a machine with neither a compiler nor Numba
+    parser.add_argument("--only", choices=[*parts], nargs="*", default=usual)
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

@@ -83,7 +83,7 @@ def _synapses(
 ) -> "tuple[Synapses, Tensor]":
     """The synapses of a connection, and how many of them each neuron of the layer has."""
     weight, slide = connection.weight.detach(), connection.convolution
-    there = weight != 0
+    there = weight.bool()
     before, behind = tuple(connection.activity.shape[2:]), tuple(record.output.shape[2:])
     kernel = None
     if slide is None:
@@ -111,15 +111,17 @@ def _synapses(
         synapses = int(uses.sum())
         into = there.flatten(1).sum(dim=1).repeat_interleave(math.prod(kernel.places))
     full = int(weight.numel()) if kernel is None else kernel.uses
+    stored = synapses if kernel is None else int(there.sum())
+    whole = stored == weight.numel()
     made = Synapses(
         connection.name,
         source,
         record.name,
         # What is full says nothing, so that a network read from records equals the same one written down.
         synapses=None if synapses == full else synapses,
-        fan_in=None if bool(there.all()) else int(into.max()),
+        fan_in=None if whole else int(into.max()),
         kernel=kernel,
-        weights=None if bool(there.all()) or kernel is None else int(there.sum()),
+        weights=None if whole or kernel is None else stored,
         weight_bits=weight_bits,
         delay_steps=0 if connection.delay is None else int(connection.delay.steps.max()),
     )

@@ -108,28 +108,43 @@ class Again:
             return None
         numbers: dict[int, int] = {}
         lists: list[List] = []
+        differ = loop("differ")
+
+        def note(activity: Tensor | Events, events: Events | None, expected: int) -> bool:
+            number = numbers.setdefault(id(activity), len(lists))
+            if number == len(lists) and (found := _list(activity, events)) is not None:
+                lists.append(found)
+            return number == expected < len(lists)
+
         for record, layer in zip(records, self._layers, strict=True):
-            shape = record.output.shape
+            output, connections = record.output, record.connections
+            size = output.shape[:2]
             if (
-                (record.name, record.spiking, record.neurons) != (layer.name, layer.spiking, layer.neurons)
-                or shape[2:] != layer.shape
-                or record.output.device.type != "cpu"
-                or len(record.connections) != len(layer.ways)
+                record.name != layer.name
+                or record.spiking != layer.spiking
+                or record.neurons != layer.neurons
+                or output.shape[2:] != layer.shape
+                or output.device.type != "cpu"
+                or len(connections) != len(layer.ways)
             ):
                 return None
-            sent = [(c.activity, c.events, way.source) for c, way in zip(record.connections, layer.ways, strict=True)]
-            if layer.output is not None:
-                sent.append((record.output, record.events, layer.output))
-            for activity, events, expected in sent:
-                number = numbers.setdefault(id(activity), len(lists))
-                if number != expected or activity.shape[:2] != shape[:2]:
+            for connection, way in zip(connections, layer.ways, strict=True):
+                name, kind, activity, weight, _, convolution, shared, delay, events, _ = connection
+                elements = way.elements(weight)
+                if (
+                    name != way.name
+                    or kind != way.kind
+                    or shared != way.shared
+                    or convolution is not None
+                    or delay is not None
+                    or activity.shape[:2] != size
+                    or activity.shape[2:] != way.sent
+                    or elements is None
+                    or not note(activity, events, way.source)
+                    or differ(elements, way.bytes)
+                ):
                     return None
-                if number == len(lists):
-                    found = _list(activity, events)
-                    if found is None:
-                        return None
-                    lists.append(found)
-            if not all(way.still(connection) for connection, way in zip(record.connections, layer.ways, strict=True)):
+            if layer.output is not None and not note(output, record.events, layer.output):
                 return None
         return lists
 
@@ -152,28 +167,19 @@ class _Way:
 
     def __init__(self, connection: Connection, synapses: Synapses, source: int) -> None:
         self.source, self.fan_out = source, synapses.there.shape[0] if synapses.full else None
-        self._called = (connection.name, connection.kind, connection.shared)
-        self._sent = connection.activity.shape[2:]
+        self.name, self.kind, self.shared = connection.name, connection.kind, connection.shared
+        self.sent = connection.activity.shape[2:]
+        self.bytes = synapses.bytes
         self._shape = connection.weight.shape
-        self._bytes = synapses.bytes
         self._weight = connection.weight.detach().numpy().reshape(-1)
         self._at = connection.weight.data_ptr()
 
-    def still(self, connection: Connection) -> bool:
-        """See :meth:`Synapses.still`."""
-        weight = connection.weight
-        if (
-            (connection.name, connection.kind, connection.shared) != self._called
-            or connection.convolution is not None
-            or connection.delay is not None
-            or connection.activity.shape[2:] != self._sent
-            or weight.shape != self._shape
-            or not _comparable(weight)
-        ):
-            return False
+    def elements(self, weight: Tensor) -> Array | None:
+        """The weight as :meth:`Synapses.still` compares it; None where it is of another shape or type."""
+        if weight.shape != self._shape or not _comparable(weight):
+            return None
         # An array of one's own keeps the memory, so at its address there is nothing else.
-        elements = self._weight if weight.data_ptr() == self._at else weight.detach().numpy().reshape(-1)
-        return not loop("differ")(elements, self._bytes)
+        return self._weight if weight.data_ptr() == self._at else weight.detach().numpy().reshape(-1)
 
 
 class _Layer(NamedTuple):

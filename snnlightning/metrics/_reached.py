@@ -161,7 +161,8 @@ def by_loop(
     waiting = together.waiting_blocks(always)
     missing = np.zeros(waiting.shape, np.int64)
     # The longest list first: it leaves least to look for. Two at a time; what they leave open the next ones find.
-    order = sorted(range(len(lists)), key=lambda k: -len(lists[k][1]))
+    lengths = [len(index) for _, index in lists]
+    order = sorted(range(len(lists)), key=lengths.__getitem__, reverse=True)
     still = together.complete_blocks[None] if len(lists) <= 2 else np.empty((rows, *waiting.shape), np.int64)
     look, blocks = loop("reach"), together.blocks
     for k in range(0, len(order), 2):

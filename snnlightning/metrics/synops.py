@@ -22,9 +22,10 @@ All sums are 64-bit integers; only ``compute`` divides, by the number of samples
 samples were batched or spread over processes.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,9 +33,9 @@ from torchmetrics import Metric
 
 from ..errors import ConfigurationError
 from ..typing import Connection, LayerRecord, NetworkOutput
+from . import _loops
 from ._again import Again
 from ._counting import Row, Synapses, Tallies, active_updates
-from ._loops import compiled
 from ._reached import Together
 from ._records import records_of
 from .counts import SynOpsCounts
@@ -102,6 +103,10 @@ class SynOps(Metric):
         self._rows_again: list[int] = []
         self._stored_in: Tensor | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Without the search for parameters and modules, of which there are none: torchmetrics sets two numbers per batch."""
+        object.__setattr__(self, name, value)
+
     def update(self, output: NetworkOutput | Sequence[LayerRecord]) -> None:
         """Count one batch.
 
@@ -130,8 +135,15 @@ class SynOps(Metric):
             known = [own for of_layer in synapses for own in of_layer]
             if known != self._known:
                 self._together = {}
+            start = time.thread_time()
             counted = self._found(records, synapses)
-            again = Again(records, synapses, self._together) if compiled() and Again.suits(records, synapses) else None
+            if not _loops.compiled():
+                _loops.patience.lose(time.thread_time() - start)
+            again = (
+                Again(records, synapses, self._together)
+                if _loops.compiled() and Again.suits(records, synapses)
+                else None
+            )
         new = known != self._known or self.stored is not self._stored_in
         stored = _stored(records, known) if new else {}
         if new:
@@ -175,7 +187,8 @@ class SynOps(Metric):
         table = self.table.numpy().data
         for row, numbers in zip(rows, found, strict=True):
             for column, number in enumerate(numbers):
-                table[row, column] += number
+                if number:
+                    table[row, column] += number
         for state, more in ((self.samples, batch), (self.neuron_updates, updates)):
             state.numpy().data[()] += more
 
@@ -185,6 +198,19 @@ class SynOps(Metric):
         Raises:
             ConfigurationError: nothing was counted yet.
         """
+        return self._counts()
+
+    def counts(self) -> SynOpsCounts:
+        """What ``compute`` gives, over all processes too, without what takes torchmetrics most of its time: looking for tensors in it."""
+        kept: Any = self._computed  # where torchmetrics keeps what ``compute`` gave
+        if kept is None:
+            with self.sync_context():
+                kept = self._counts()
+                self._computed = cast(Any, kept)
+        found: SynOpsCounts = kept
+        return found
+
+    def _counts(self) -> SynOpsCounts:
         samples = int(self.samples)
         if samples == 0:
             raise ConfigurationError("SynOps.compute() before any update; count at least one batch.")
@@ -310,7 +336,7 @@ class SynOps(Metric):
                         f"{key.rsplit(_SEPARATOR, maxsplit=1)[-1]!r} does not fit: SynOps counts up to {_ROWS} connections and spiking layers "
                         f"with names of up to {_NAME_BYTES} bytes in all; count the parts of such a network with one metric each."
                     )
-                names[row, : len(text)] = torch.tensor(list(text), dtype=torch.uint8, device=names.device)
+                names[row, : len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
                 rows[key] = row
             self.names = self._rows_in = names
             self._rows = rows

@@ -252,7 +252,7 @@ class SpikingModule(L.LightningModule):
 
         For callbacks, whose ``on_validation_epoch_end`` comes before the module's own; call it in every process.
         """
-        self.counts[stage] = self._synops(stage).compute()
+        self.counts[stage] = self._synops(stage).counts()
         return self.counts[stage]
 
     def estimate(
@@ -483,8 +483,8 @@ class SpikingModule(L.LightningModule):
 
     def _log_counts(self, stage: Stage) -> None:
         self.finish_counts(stage)
-        # Every process computed the same numbers, so the mean over processes is the number itself.
-        self.log_dict(self.counted(stage), sync_dist=True)
+        # Every process computed the same numbers, so the largest one is the number itself; a mean costs Lightning a third more.
+        self.log_dict(self.counted(stage), reduce_fx="max", sync_dist=True)
 
 
 def _need_potentials(

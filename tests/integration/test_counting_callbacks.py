@@ -1,9 +1,12 @@
 """EnergyLogger, SynOpsBudget, SpikingModule.estimate and measure: prices and budgets from the counts that are there."""
 
+import csv
+
 import lightning.pytorch as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -94,6 +97,27 @@ def test_callbacks_ask_the_network_not_once_more():
         trainer(*callbacks, max_epochs=2, num_sanity_val_steps=0).fit(network, datamodule=data())
         calls.append(network.calls)
     assert calls[0] == calls[1] > 0
+
+
+def test_whoever_reads_what_is_logged_reads_the_counts_of_that_epoch(tmp_path):
+    network, rows = model(learning_rate=0.02, surrogate_width=0.3, init_gain=2.0), []
+    keep = ModelCheckpoint(tmp_path, monitor="val_synops", mode="min", save_top_k=-1)
+    stop = EarlyStopping("val_synops", mode="min", patience=9)
+    table = CSVLogger(tmp_path, name="", version="")
+    note = LambdaCallback(on_validation_end=lambda *_: rows.append(network.counted("val")))
+    fit = trainer(keep, stop, note, max_epochs=3, num_sanity_val_steps=0, logger=table, log_every_n_steps=1)
+    fit.fit(network, datamodule=data())
+    assert len({row["val_synops"] for row in rows}) == 3, "epochs that differ"
+    (returned,) = trainer().validate(network, datamodule=data(), verbose=False)
+    with (tmp_path / "metrics.csv").open() as lines:
+        written = [row for row in csv.DictReader(lines) if row["val_synops"]]
+    for name in rows[-1]:
+        values = [row[name] for row in rows]
+        assert [float(row[name]) for row in written] == pytest.approx(values, rel=1e-6)
+        for read in (fit.callback_metrics, fit.logged_metrics, returned):
+            assert float(read[name]) == pytest.approx(values[-1], rel=1e-6)
+    least = min(row["val_synops"] for row in rows)
+    assert float(keep.best_model_score) == float(stop.best_score) == pytest.approx(least, rel=1e-6)
 
 
 def test_the_budget_is_logged_as_the_counts_have_it():

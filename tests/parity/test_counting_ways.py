@@ -1,5 +1,6 @@
 """Counts do not depend on the way they were found: lists of events, passes over elements, products, compiled code."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from snnlightning.events import Events, dense, listed
 from snnlightning.layers import SpikingLayer, SpikingNetwork
-from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _listed, _reached, synops
+from snnlightning.metrics import SynOps, SynOpsCounts, _counting, _listed, _loops, _reached
 from snnlightning.neurons import LI, LIF
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._numba import compiling
@@ -433,7 +434,7 @@ def test_one_batch_after_the_other_counts_what_a_closer_look_counts(machine_code
         whole.update(records)
         again += before is not None and whole._again is before
         with monkeypatch.context() as plain:
-            for module in (_counting, _reached, synops):
+            for module in (_counting, _reached, _loops):
                 plain.setattr(module, "compiled", lambda: False)
             alone.update(records)
         assert alone._again is None
@@ -460,6 +461,66 @@ def test_a_metric_that_was_reset_or_copied_counts_what_a_new_one_counts(machine_
         expected._again = None
         expected.update(other)
         assert copy.compute() == expected.compute()
+
+
+def test_who_counts_with_numpy_for_long_asks_for_the_library_and_then_for_numba_once_each(no_machine_code, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_loops, "_library", lambda: asked.append("library"))
+    monkeypatch.setattr(_loops, "_numba", lambda: asked.append("numba"))
+    patience = _loops.Patience(0.25, 1.0)
+    for seconds, expected in (
+        (0.125, []),
+        (0.125, ["library"]),
+        (0.5, ["library"]),
+        (0.25, ["library", "numba"]),
+        (9.0, ["library", "numba"]),
+    ):
+        patience.lose(seconds)
+        assert asked == expected
+
+
+def test_who_has_machine_code_asks_for_none(monkeypatch):
+    monkeypatch.setattr(_loops, "compiled", lambda: True)
+    monkeypatch.setattr(_loops, "_library", lambda: pytest.fail("asked"))
+    _loops.Patience(0.0, 0.0).lose(1.0)
+
+
+@pytest.mark.parametrize("compiler", ["/there/is/none", None])
+def test_counting_builds_no_library(compiler, tmp_path, monkeypatch, no_machine_code):
+    monkeypatch.setenv("SNNLIGHTNING_CACHE_DIR", str(tmp_path))
+    if compiler is not None:
+        monkeypatch.setenv("CXX", compiler)
+    _loops.Patience(0.0, float("inf")).lose(1.0)
+    assert not building.kept()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["cpp", "numba"])
+def test_a_process_that_counts_for_long_changes_to_machine_code_and_counts_the_same(way):
+    if way == "numba":
+        pytest.importorskip("numba")
+    elif building.reason() is not None:
+        pytest.skip(building.reason())
+    code = f"""
+        import math, torch, snnlightning as snn
+        from snnlightning.metrics import _loops
+        from snnlightning.neurons._cpp import building
+        from snnlightning.neurons._numba import compiling
+        _loops.patience = _loops.Patience(0.0, {"math.inf" if way == "cpp" else "0.0"})
+        layer = snn.SpikingLayer(9, 5, neuron=snn.LIF(), recurrent=True, backend="reference")
+        layer.w_in.data[0, 3:] = layer.w_rec.data[:, 1] = 0.0
+        record, found = layer.run((torch.rand(4, 50, 9) < 0.3).float()), []
+        for way in (False, True, True):
+            assert _loops.compiled() == way
+            metric = snn.SynOps()
+            metric.update([record])
+            found.append(metric.compute())
+        assert {"building" if way == "cpp" else "compiling"}.in_use()
+        assert found[0] == found[1] == found[2]
+    """
+    compiler = {"CXX": "/there/is/none"} if way == "numba" else {}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=os.environ | compiler)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ...errors import SnnLightningError
 
-__all__ = ["BuildError", "folder", "in_use", "library", "reason"]
+__all__ = ["BuildError", "folder", "in_use", "kept", "library", "reason"]
 
 logger = logging.getLogger("snnlightning.cpp")
 
@@ -62,6 +62,14 @@ def in_use() -> bool:
     return bool(_loaded)
 
 
+def kept() -> bool:
+    """Whether the library is on disk, so that loading it is all there is to do: a hundredth of a second."""
+    try:
+        return (folder() / _name(_compiler())).exists()
+    except BuildError:
+        return False
+
+
 @functools.cache
 def _outcome(where: Path) -> ctypes.CDLL | BuildError:
     try:
@@ -84,14 +92,7 @@ def library() -> ctypes.CDLL:
 
 def _library(where: Path) -> ctypes.CDLL:
     compiler = _compiler()
-    source = _source()
-    told = [
-        source,
-        " ".join([*_COMMON, *(" ".join(part) for part in _PARTS.values())]),
-        _version(compiler),
-        _processor(),
-    ]
-    name = f"loops-{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:20]}.so"
+    source, name = _source(), _name(compiler)
     try:
         where.mkdir(parents=True, exist_ok=True)
         with _one_process_at_a_time(where):
@@ -107,6 +108,16 @@ def _library(where: Path) -> ctypes.CDLL:
             return _load(Path(private) / name)
         except OSError as error:
             raise BuildError(f"the library of the C++ loops does not load ({error})") from None
+
+
+def _name(compiler: str) -> str:
+    told = [
+        _source(),
+        " ".join([*_COMMON, *(" ".join(part) for part in _PARTS.values())]),
+        _version(compiler),
+        _processor(),
+    ]
+    return f"loops-{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:20]}.so"
 
 
 def _load(file: Path) -> ctypes.CDLL:
