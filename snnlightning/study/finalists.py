@@ -233,11 +233,18 @@ def report_fresh(front: Front, points: Sequence[FrontPoint], config: "StudyConfi
                 "sweep": sweep,
                 "on_front": held,
                 "values": point.values,
-                "test": {name: {"mean": i.mean, "low": i.low, "high": i.high} for name, i in tests.items()},
+                "test": {name: _shown(one, config.objectives[name].bounds) for name, one in tests.items()},
                 "beaten_by": beaten,
             }
         )
     front["hypervolume"]["fresh"] = hypervolume_of(means, config.objectives)
+
+
+def _shown(found: Interval, bounds: tuple[float, float]) -> dict[str, float]:
+    """An interval within what the objective can be; one of a single seed stays infinite."""
+    if math.isinf(found.standard_error):
+        return {"mean": found.mean, "low": found.low, "high": found.high}
+    return {"mean": found.mean, "low": max(found.low, bounds[0]), "high": min(found.high, bounds[1])}
 
 
 def _on_axes(tests: Mapping[str, Interval], config: "StudyConfig") -> dict[str, Interval]:

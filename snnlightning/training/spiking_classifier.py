@@ -138,6 +138,8 @@ class SpikingClassifier(SpikingModule):
         synops_target: float | dict[str, Any] | None = None,
         cuda_graphs: bool = False,
     ) -> None:
+        if not isinstance(hidden_sizes, list | tuple):
+            raise ConfigurationError(f"hidden_sizes is {hidden_sizes!r}; a list is expected: [{hidden_sizes!r}].")
         if not hidden_sizes:
             raise ConfigurationError("hidden_sizes is empty; give at least one hidden layer, such as [128].")
         named = {

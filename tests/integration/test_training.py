@@ -678,6 +678,7 @@ def test_a_target_that_is_no_class_number_is_named(loss, target, message):
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be 0 or greater"),
         ({"hidden_sizes": []}, "hidden_sizes is empty"),
+        ({"hidden_sizes": 8}, r"hidden_sizes is 8; a list is expected: \[8\]"),
         ({"hidden_sizes": [0]}, "both must be whole numbers of at least 1"),
         ({"tau_mem_ms": -1.0}, "tau_mem_ms is -1.0"),
         ({"neuron": "li"}, "LI has no threshold"),

@@ -98,7 +98,10 @@ def test_finalists_are_trained_anew_and_reported_beside_what_was_claimed(policy:
     study.run(workers=0)
     found = front(study.directory)
     assert set(found["hypervolume"]) == {"validation", "test", "fresh"}
-    assert all(one["test"]["accuracy"]["low"] <= one["test"]["accuracy"]["mean"] for one in found["finalists"])
+    for one in found["finalists"]:
+        shares, operations = one["test"]["accuracy"], one["test"]["synops"]
+        assert 0.0 <= shares["low"] <= shares["mean"] <= shares["high"] <= 1.0
+        assert 0.0 <= operations["low"] <= operations["mean"] <= operations["high"]
     assert {(p["number"], str(p["sweep"])) for p in found["points"]} <= {
         (f["number"], str(f["sweep"])) for f in found["finalists"] if f["on_front"]
     }

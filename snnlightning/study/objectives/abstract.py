@@ -40,6 +40,8 @@ class AbstractObjective(abc.ABC):
     unit: ClassVar[str]
     natural_direction: ClassVar[Direction]
     natural_scale: ClassVar[Scale] = "linear"
+    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    """Between which every value lies; an interval of means is not shown beyond them."""
     smallest: ClassVar[float] = 1.0
     """The value below which nothing gets better any more on a log axis."""
 

@@ -16,12 +16,13 @@ class Accuracy(AbstractObjective):
     quantity: ClassVar[str] = "accuracy"
     unit: ClassVar[str] = ""
     natural_direction: ClassVar[Direction] = "maximize"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in ("reference", "at_least", "at_most"):
             value = getattr(self, field)
-            if value is not None and not 0.0 <= value <= 1.0:
+            if value is not None and not self.bounds[0] <= value <= self.bounds[1]:
                 raise ConfigurationError(
                     f"objective accuracy: {field} is {value!r}; a share from 0 to 1 is expected, 0.9 for 90 %."
                 )

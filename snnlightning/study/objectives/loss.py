@@ -1,6 +1,7 @@
 """Loss: the mean loss, without penalties; lower is better."""
 
 import dataclasses
+import math
 from typing import ClassVar
 
 from .abstract import AbstractObjective, Direction
@@ -15,3 +16,4 @@ class Loss(AbstractObjective):
     quantity: ClassVar[str] = "loss"
     unit: ClassVar[str] = ""
     natural_direction: ClassVar[Direction] = "minimize"
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
