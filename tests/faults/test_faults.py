@@ -1,5 +1,6 @@
 """A study under faults: real processes, a real PostgreSQL, a real SLURM, real kills. It ends as if nothing had happened."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -98,7 +99,8 @@ def test_worker_and_study_are_killed_in_the_middle_of_a_trial(
     study = start(*command)
     wait_until(lambda: finished(directory) >= len(kept) + 1 and bool(workers(directory, postgres.url)), study)
     for worker in workers(directory, postgres.url):
-        os.kill(worker, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the one that was killed above may not be missed yet
+            os.kill(worker, signal.SIGKILL)
     study.kill()
     study.communicate()
     kept = outcomes(directory)
@@ -133,14 +135,13 @@ def test_a_wrong_password_is_one_line_and_damages_nothing(
     directory = tmp_path / "s"
     path = write_config(**{**STUDY, "trials": 1})
     for url in (postgres.url_with("wrong-secret"), postgres.url_with(postgres.password, "nowhere")):
-        before = time.monotonic()
         study = start("study", "run", path, "--dir", directory, "--storage", url, "--workers", 1)
         output, _ = study.communicate(timeout=120)
         assert study.returncode == 2, output
         assert output.count("error:") == 1
         assert "Traceback" not in output
         assert "wrong-secret" not in output
-        assert time.monotonic() - before < 60.0, "there is nothing to wait for"
+        assert "cannot be used" not in output, "there is nothing to wait for"
     assert [entry.name for entry in directory.iterdir()] == ["study.lock"]
     study = start("study", "run", path, "--dir", directory, "--storage", postgres.url, "--workers", 1)
     output, _ = study.communicate(timeout=200)
