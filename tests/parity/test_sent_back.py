@@ -110,6 +110,36 @@ def test_a_trace_that_is_read_as_well_gets_its_gradient():
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
 
 
+def test_threads_do_not_change_a_bit():
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(gradients(network()))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_where_a_state_is_not_finite_the_reference_reads_it(monkeypatch):
+    given: list[Any] = []
+    backward = fused_layer._reference_backward
+    monkeypatch.setattr(
+        fused_layer, "_reference_backward", lambda ctx, grads: given.append(grads[0]) or backward(ctx, grads)
+    )
+    found = []
+    for name in ("numba", "reference"):
+        net = network(name)
+        states = [tuple(variable.detach().clone() for variable in state) for state in net(data()).states]
+        states[1][0][0, 0] = torch.inf
+        net(data(), states).logits.square().sum().backward()
+        found.append([p.grad for p in net.parameters()])
+    assert any(isinstance(grad, SentBack) for grad in given)
+    for own, other in zip(*found, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
 def test_a_second_consumer_gets_the_sum_of_both():
     mine, theirs = gradients(network(), share=0.1), gradients(network("reference"), share=0.1)
     assert any(MULTIPLIED)
