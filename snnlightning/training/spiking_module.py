@@ -483,7 +483,7 @@ class SpikingModule(L.LightningModule):
 
     def _log_counts(self, stage: Stage) -> None:
         self.finish_counts(stage)
-        # Every process computed the same numbers, so the largest one is the number itself; a mean costs Lightning a third more.
+        # Every process computed the same numbers, so the largest one is the number itself, and a mean costs Lightning more.
         self.log_dict(self.counted(stage), reduce_fx="max", sync_dist=True)
 
 
