@@ -84,10 +84,14 @@ class Recorder(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validated = not trainer.sanity_checking
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._random is not None:  # what was drawn in building the model again is drawn back
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if (
+            self._random is not None
+        ):  # what was drawn in building the model again is drawn back, before a loader draws its order
             restore_random(self._random)
             self._random = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.until_epoch is not None and len(self.rows) >= self.until_epoch:
             trainer.should_stop = True  # it was cut off after its last epoch: there is nothing left to train
 

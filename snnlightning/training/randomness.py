@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["random_state", "restore_random"]
+__all__ = ["random_state", "random_states", "restore_random"]
 
 
 def random_state() -> dict[str, Any]:
@@ -20,6 +20,14 @@ def random_state() -> dict[str, Any]:
         "python": [version, list(internal), gauss],
         **({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}),
     }
+
+
+def random_states(processes: int) -> list[dict[str, Any]]:
+    """:func:`random_state` of each process of a training, by rank; all of them must ask."""
+    states = [random_state()] * processes
+    if processes > 1:
+        torch.distributed.all_gather_object(states, random_state())
+    return states
 
 
 def restore_random(state: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ starts at zero in every call of the network, so nothing leaks from batch to batc
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import lightning.pytorch as L
@@ -32,7 +32,7 @@ from ._sample_mean import SampleMean
 from ._target import wrong_target
 from .learning import build_rule
 from .quantization import build_quantization
-from .randomness import random_state, restore_random
+from .randomness import random_states, restore_random
 from .synops_target import SynOpsTarget, build_synops_target
 
 __all__ = ["SpikingModule"]
@@ -282,11 +282,10 @@ class SpikingModule(L.LightningModule):
         out: NetworkOutput = self(x)
         return out.logits.softmax(dim=-1)
 
+    def on_fit_start(self) -> None:
+        self._draw_on(self._unfinished_epoch)  # before a loader draws its order
+
     def on_train_start(self) -> None:
-        saved = self._unfinished_epoch
-        # A checkpoint may also be where the weights of another fit come from; its draws are its own.
-        if saved is not None and "random" in saved and self.trainer.ckpt_path is not None:
-            restore_random(saved["random"])
         self._start_epoch()  # a fit that goes on within an epoch does not start it again
 
     def on_train_epoch_start(self) -> None:
@@ -305,7 +304,7 @@ class SpikingModule(L.LightningModule):
             "states": states,
         }
         if "optimizer_states" in checkpoint:  # not one of weights only
-            checkpoint["snnlightning_epoch"]["random"] = random_state()
+            checkpoint["snnlightning_epoch"]["random"] = random_states(self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._unfinished_epoch = checkpoint.get("snnlightning_epoch")
@@ -315,8 +314,7 @@ class SpikingModule(L.LightningModule):
         saved, self._unfinished_epoch = self._unfinished_epoch, None
         if saved is None or batch_idx == 0 or (saved["epoch"], saved["batches"]) != (self.current_epoch, batch_idx):
             return
-        if "random" in saved and self.trainer.ckpt_path is not None:
-            restore_random(saved["random"])
+        self._draw_on(saved)
         self._train_batches = batch_idx
         for metric in self._train_metrics().values():
             metric.reset()
@@ -349,6 +347,14 @@ class SpikingModule(L.LightningModule):
             {"params": constants, "weight_decay": 0.0},
         ]
         return self.rule.optimizer([group for group in groups if group["params"]], self.learning_rate)
+
+    def _draw_on(self, saved: Mapping[str, Any] | None) -> None:
+        """Draw what would have been drawn next where a checkpoint was written, in each of as many processes."""
+        # A checkpoint may also be where the weights of another fit come from; its draws are its own.
+        if saved is not None and self.trainer.ckpt_path is not None:
+            states = saved.get("random", ())
+            if len(states) == self.trainer.world_size:
+                restore_random(states[self.global_rank])
 
     def _start_epoch(self) -> None:
         for module in self.network.modules():

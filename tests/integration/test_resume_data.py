@@ -50,9 +50,9 @@ class Linear(L.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=0.05)
 
 
-def data(**changes):
+def data(of=RandmanDataModule, **changes):
     small = {"classes": 3, "units": 6, "samples_per_class": 50, "modes": 30, "steps": 50, "batch_size": 15, "seed": 5}
-    return RandmanDataModule(**small | changes)
+    return of(**small | changes)
 
 
 FIVE = {"every_n_train_steps": 5}
@@ -146,7 +146,7 @@ class Drawing(SpikingClassifier):
         return super().training_step((torch.nn.functional.dropout(x, 0.2), y), batch_idx)
 
 
-def fit_drawing(folder=None, *, every=None, die_at=None, resume=None, seed=11):
+def fit_drawing(folder=None, *, every=None, die_at=None, resume=None, seed=11, module=None):
     torch.manual_seed(seed)
     callbacks = [ModelCheckpoint(folder, filename="{step}", save_top_k=-1, **every)] if every else []
     model = Drawing(die_at)
@@ -159,7 +159,7 @@ def fit_drawing(folder=None, *, every=None, die_at=None, resume=None, seed=11):
             enable_model_summary=False,
             callbacks=callbacks,
             enable_checkpointing=bool(every),
-        ).fit(model, data(samples_per_class=20), ckpt_path=resume)
+        ).fit(model, module or data(samples_per_class=20), ckpt_path=resume)
     except KilledError:
         assert die_at is not None
     return model
@@ -171,6 +171,22 @@ def test_a_resumed_fit_draws_what_the_uninterrupted_one_drew(tmp_path, every):
     fit_drawing(tmp_path, every=every, die_at=5)
     (saved,) = tmp_path.glob("*.ckpt")
     assert same_weights(fit_drawing(tmp_path, every=every, resume=saved, seed=12), fit_drawing())
+
+
+class Shuffled(RandmanDataModule):
+    """torch's own loader draws its order from the global generator, before the first step of an epoch."""
+
+    def train_dataloader(self):
+        x, y = map(torch.cat, zip(*super().train_dataloader(), strict=True))
+        return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=15, shuffle=True)
+
+
+def test_a_fit_resumed_between_epochs_shuffles_a_plain_loader_as_the_uninterrupted_one_did(tmp_path):
+    every, module = {"every_n_epochs": 1}, data(Shuffled, samples_per_class=20)
+    whole = fit_drawing(module=module)
+    fit_drawing(tmp_path, every=every, die_at=5, module=module)
+    (saved,) = tmp_path.glob("*.ckpt")
+    assert same_weights(fit_drawing(tmp_path, every=every, resume=saved, seed=12, module=module), whole)
 
 
 def test_a_checkpoint_that_only_lends_its_weights_leaves_the_generators_alone(tmp_path):
@@ -290,6 +306,61 @@ TWO_PROCESSES = """
     trainer.fit(model, data)
     trainer.test(model, data, verbose=False)
 """
+
+
+DRAWING_IN_TWO = """
+    import json, logging, sys, warnings
+    warnings.simplefilter("ignore")
+    import torch
+    torch.set_num_threads(1)
+    import lightning.pytorch as L
+    from lightning.pytorch.callbacks import ModelCheckpoint
+    from snnlightning.data import RandmanDataModule
+    from snnlightning.training import SpikingClassifier
+
+    class Seen(SpikingClassifier):
+        # Each process draws for itself.
+        first_seed = 100
+
+        def on_fit_start(self):
+            torch.manual_seed(self.first_seed + self.global_rank)
+            super().on_fit_start()
+            self.drawn = []
+
+        def training_step(self, batch, batch_idx):
+            self.drawn.append(round(float(torch.rand(())), 6))
+            return super().training_step(batch, batch_idx)
+
+        def on_train_end(self):
+            shares = [None, None]
+            torch.distributed.all_gather_object(shares, self.drawn)
+            if self.trainer.is_global_zero:
+                print(json.dumps(shares), flush=True)
+
+    data = RandmanDataModule(classes=2, units=5, samples_per_class=20, modes=5, batch_size=5)
+
+    def fit(epochs, resume=None):
+        L.Trainer(
+            strategy="ddp_fork", accelerator="cpu", devices=2, max_epochs=epochs, logger=False,
+            enable_progress_bar=False, enable_model_summary=False, callbacks=[ModelCheckpoint(sys.argv[1], filename="{epoch}", save_top_k=-1)],
+        ).fit(Seen(5, 2, [4]), data, ckpt_path=resume)
+
+    fit(2)
+    Seen.first_seed = 200
+    fit(2, sys.argv[1] + "/epoch=0.ckpt")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_each_of_two_processes_draws_on_from_where_it_stood(tmp_path):
+    script = [sys.executable, "-c", textwrap.dedent(DRAWING_IN_TWO), str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    assert whole[0] != whole[1]
+    for rank in (0, 1):
+        steps = len(whole[rank]) // 2
+        assert resumed[rank] == whole[rank][steps:]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -493,6 +494,19 @@ def test_counting_builds_no_library(compiler, tmp_path, monkeypatch, no_machine_
     _loops.Patience(0.0, float("inf")).lose(1.0)
     assert not building.kept()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("trouble", ["no home", "a folder that nobody may look into"])
+def test_counting_goes_on_where_no_library_can_be_looked_for(trouble, monkeypatch, no_machine_code):
+    for name in ("SNNLIGHTNING_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def refuse(self, *_, **__):
+        raise RuntimeError("no home") if trouble == "no home" else PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "expanduser" if trouble == "no home" else "exists", refuse)
+    _loops.Patience(0.0, float("inf")).lose(1.0)
+    assert not building.kept()
 
 
 @pytest.mark.slow

@@ -37,12 +37,15 @@ class BuildError(SnnLightningError, RuntimeError):
     """There is no library, for the reason that the message gives."""
 
 
-def folder() -> Path:
-    """Where libraries are kept: ``$SNNLIGHTNING_CACHE_DIR``, or the user's cache folder."""
+def folder() -> Path | None:
+    """Where libraries are kept: ``$SNNLIGHTNING_CACHE_DIR``, or the user's cache folder; None for a user without a home."""
     own = os.environ.get("SNNLIGHTNING_CACHE_DIR")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "snnlightning"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "snnlightning"
+    except RuntimeError:
+        return None
 
 
 def reason() -> str | None:
@@ -64,14 +67,15 @@ def in_use() -> bool:
 
 def kept() -> bool:
     """Whether the library is on disk, so that loading it is all there is to do: a hundredth of a second."""
+    where = folder()
     try:
-        return (folder() / _name(_compiler())).exists()
-    except BuildError:
+        return where is not None and (where / _name(_compiler())).exists()
+    except (BuildError, OSError):  # also a folder that nobody may look into
         return False
 
 
 @functools.cache
-def _outcome(where: Path) -> ctypes.CDLL | BuildError:
+def _outcome(where: Path | None) -> ctypes.CDLL | BuildError:
     try:
         return _library(where)
     except BuildError as error:
@@ -90,10 +94,12 @@ def library() -> ctypes.CDLL:
     return found
 
 
-def _library(where: Path) -> ctypes.CDLL:
+def _library(where: Path | None) -> ctypes.CDLL:
     compiler = _compiler()
     source, name = _source(), _name(compiler)
     try:
+        if where is None:
+            raise FileNotFoundError("this user has no home folder")
         where.mkdir(parents=True, exist_ok=True)
         with _one_process_at_a_time(where):
             if not (where / name).exists():
