@@ -204,8 +204,9 @@ class SynOps(Metric):
         """What ``compute`` gives, over all processes too, without what takes torchmetrics most of its time: looking for tensors in it."""
         kept: Any = self._computed  # where torchmetrics keeps what ``compute`` gave
         if kept is None:
-            with self.sync_context():
+            with self.sync_context(self.dist_sync_fn, self._to_sync, self._should_unsync):
                 kept = self._counts()
+            if self.compute_with_cache:
                 self._computed = cast(Any, kept)
         found: SynOpsCounts = kept
         return found
@@ -280,6 +281,7 @@ class SynOps(Metric):
                     )
             self._refuse_another_network(dict(zip(keys, theirs["stored"].tolist(), strict=False)))
         super().merge_state(incoming_state)
+        self._computed = None  # torchmetrics would give the counts of before
 
     def set_dtype(self, dst_type: str | torch.dtype) -> "SynOps":
         """Counts are whole numbers and stay so."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
@@ -144,7 +145,11 @@ def sweep_network(
     if not isinstance(model, SpikingModule) or is_overridden("validation_step", model, SpikingModule):
         return [], 0.0
     model.to(trainer.strategy.root_device).eval()
-    batches = _batches(trainer, model)
+    stage, trainer.state.stage = trainer.state.stage, RunningStage.VALIDATING  # hooks may ask
+    try:
+        batches = _batches(trainer, model)
+    finally:
+        trainer.state.stage = stage
     if batches is None:
         return [], 0.0
     weights = copy.deepcopy(model.state_dict())

@@ -144,7 +144,9 @@ class Training:
         trainer.callback_metrics.update(measured)
         fit.epoch_progress.increment_processed()
         # Nobody but callbacks draws with the other generators; a checkpoint says where this training's own stand.
-        restore_random({**self.random, "torch": torch.get_rng_state()})
+        # (That of a GPU is of all trainings together and goes on as it is.)
+        own = {name: self.random[name] for name in ("numpy", "python")}
+        restore_random({**own, "torch": torch.get_rng_state()})
         try:
             for callback in self._with("on_train_epoch_end"):
                 callback.on_train_epoch_end(trainer, module)

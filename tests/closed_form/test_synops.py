@@ -384,8 +384,17 @@ def test_two_halves_merged_are_the_whole():
     mine, other = SynOps(), SynOps()
     mine.update(first)
     other.update(second)
+    assert mine.counts() == mine.compute() == count(first)
     mine.merge_state(other)
-    assert mine.compute() == count(first, second)
+    assert mine.counts() == mine.compute() == count(first, second)
+
+
+def test_a_metric_that_is_to_keep_no_result_keeps_none():
+    out = network()(torch.ones(2, 5, 4))
+    metric = SynOps(compute_with_cache=False)
+    metric.update(out)
+    assert metric.counts() == count(out)
+    assert metric._computed is None
 
 
 def test_a_metric_that_saw_nothing_takes_over_what_another_one_saw():

@@ -5,6 +5,7 @@ import itertools
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -731,6 +732,24 @@ def fresh(tmp_path, monkeypatch):
     building._outcome.cache_clear()
     yield tmp_path
     building._outcome.cache_clear()
+
+
+def test_a_library_that_is_there_is_loaded_where_nothing_can_be_written(fresh, monkeypatch):
+    try:
+        kept = building.folder() / building._name(building._compiler())
+    except building.BuildError as error:
+        pytest.skip(str(error))
+    kept.parent.mkdir()
+    monkeypatch.delenv("SNNLIGHTNING_CACHE_DIR")
+    building.library()
+    shutil.copy2(building.folder() / kept.name, kept)
+
+    def refuse(*_):
+        raise PermissionError(30, "Read-only file system")
+
+    for name in ("_one_process_at_a_time", "_build"):
+        monkeypatch.setattr(building, name, refuse)
+    assert building._library(kept.parent) is not None
 
 
 def by_cpp() -> Tensor:

@@ -147,17 +147,37 @@ def test_a_second_consumer_gets_the_sum_of_both():
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
 
 
-@pytest.mark.parametrize("name", ["looked at", "kept", "new", "in place"])
+def put_there(grad: Tensor) -> None:
+    grad.data = 2.0 * grad.data
+
+
+def put_there_in_place(grad: Tensor) -> None:
+    grad.data.mul_(2.0)
+
+
+@pytest.mark.parametrize("name", ["looked at", "kept", "new", "in place", "put there", "put there in place"])
 def test_a_hook_sees_and_changes_the_gradient(name):
     hooks: dict[str, Callable[[Tensor], Any]] = {
         "looked at": lambda spikes: spikes.register_hook(lambda grad: None if grad.isfinite().all() else 0 * grad),
         "kept": lambda spikes: spikes.retain_grad(),
         "new": lambda spikes: spikes.register_hook(lambda grad: 2.0 * grad),
         "in place": lambda spikes: spikes.register_hook(lambda grad: grad.mul_(2.0)),
+        "put there": lambda spikes: spikes.register_hook(put_there),
+        "put there in place": lambda spikes: spikes.register_hook(put_there_in_place),
     }
     plain, own = gradients(network("reference"), hooks[name]), gradients(network(), hooks[name])
     for a, b in zip(own, plain, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
+
+
+def put_short(grad: Tensor) -> None:
+    grad.data = grad.data[:1]
+
+
+@pytest.mark.parametrize("hook", [lambda grad: grad.unsqueeze_(0), lambda grad: grad.transpose_(0, 1), put_short])
+def test_a_gradient_keeps_its_shape(hook):
+    with pytest.raises(RuntimeError, match="gradient of"):
+        gradients(network(), lambda spikes: spikes.register_hook(hook))
 
 
 def found_of(net: SpikingNetwork) -> tuple[Tensor, Tensor]:

@@ -341,3 +341,23 @@ def test_who_kills_a_worker_takes_no_other_member_along(tmp_path: Path, retries:
 def test_members_beyond_what_is_in_flight_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="members is 8 and in_flight 3, so that no more than 3 trials"):
         config(members=8)
+
+
+def test_a_member_that_goes_on_draws_on_from_where_it_stood(tmp_path: Path) -> None:
+    """Twice: the state that the second part was begun from must not be what the third one is begun from."""
+    stood = {}
+    for slots in (1, 2):
+        directory = tmp_path / str(slots)
+        for until, action in ((1, "train"), (2, "resume"), (3, "resume")):
+            jobs = []
+            for number in (0, 3):
+                job = task(number, epochs=3)
+                job["config"]["model"]["class_path"] = "tests.study.user_models.Drawing"
+                jobs.append({**job, "until_epoch": until, "action": action})
+            done(jobs, directory, slots)
+            kept = torch.load(directory / "trials/0/last.ckpt", weights_only=True)["callbacks"]
+            (recorder,) = (state for name, state in kept.items() if name.startswith("Recorder"))
+            stood[slots, until] = recorder["random"]["torch"]
+    for until in (1, 2, 3):
+        assert torch.equal(stood[1, until], stood[2, until])
+    assert not torch.equal(stood[2, 2], stood[2, 3])

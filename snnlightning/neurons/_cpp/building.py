@@ -100,6 +100,9 @@ def _library(where: Path | None) -> ctypes.CDLL:
     try:
         if where is None:
             raise FileNotFoundError("this user has no home folder")
+        if (where / name).exists():  # complete, and perhaps in a folder that nobody may write to
+            with contextlib.suppress(OSError):
+                return _load(where / name)
         where.mkdir(parents=True, exist_ok=True)
         with _one_process_at_a_time(where):
             if not (where / name).exists():

@@ -55,8 +55,23 @@ class SentBack(Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Every operation reads it."""
-        return func(*tree_map_only(cls, cls.whole, args), **tree_map_only(cls, cls.whole, kwargs or {}))
+        """Every operation reads it; one that changes its shape in place is refused, as nobody would see that."""
+        found = func(*tree_map_only(cls, cls.whole, args), **tree_map_only(cls, cls.whole, kwargs or {}))
+        for held in args if func._schema.is_mutable else ():
+            if isinstance(held, cls) and held.whole().shape != held.shape:
+                raise RuntimeError(f"{func} in place on a gradient of {list(held.shape)}; change the shape of a clone.")
+        return found
+
+    @property
+    def data(self) -> Tensor:
+        """What is there without autograd; a hook may put another tensor there."""
+        return self.whole()
+
+    @data.setter
+    def data(self, other: Tensor) -> None:
+        if other.shape != self.shape:
+            raise RuntimeError(f"a gradient of {list(self.shape)} cannot become one of {list(other.shape)}.")
+        self.made = other
 
     # What reads memory without an operation of torch's.
     def numpy(self, *, force: bool = False) -> Any:
