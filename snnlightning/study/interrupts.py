@@ -49,10 +49,8 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
-        insisted, self.requested = (
-            self.requested,
-            True,
-        )  # kept: what is raised in a weak reference's callback is ignored
+        # Noted before it is raised: an exception in the callback of a weak reference is ignored.
+        insisted, self.requested = self.requested, True
         if insisted or self.at_once:
             raise KeyboardInterrupt
         self.wake()
