@@ -202,8 +202,8 @@ class StudyConfig:
         if least > config.budget:
             raise ConfigurationError(
                 f"the budget is {config.budget:g} epochs, and policy {resolved['policy']['name']} trains its first network for {least}, "
-                f"so that none would be trained; raise {'trials' if config.budget_epochs is None else 'budget_epochs'}, or lower "
-                "trainer.max_epochs."
+                f"so that none would be trained; raise {'trials' if config.budget_epochs is None else 'budget_epochs'}, or have it "
+                "train for fewer (trainer.max_epochs, or an option of the policy)."
             )
         return config
 

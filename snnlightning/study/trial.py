@@ -85,9 +85,8 @@ class Recorder(L.Callback):
         self._validated = not trainer.sanity_checking
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if (
-            self._random is not None
-        ):  # what was drawn in building the model again is drawn back, before a loader draws its order
+        # What was drawn in building the model again is drawn back, before a loader draws its order.
+        if self._random is not None:
             restore_random(self._random)
             self._random = None
 

@@ -24,9 +24,9 @@ def random_state() -> dict[str, Any]:
 
 def random_states(processes: int) -> list[dict[str, Any]]:
     """:func:`random_state` of each process of a training, by rank; all of them must ask."""
-    states = [random_state()] * processes
+    states = [own := random_state()] * processes
     if processes > 1:
-        torch.distributed.all_gather_object(states, random_state())
+        torch.distributed.all_gather_object(states, own)
     return states
 
 
