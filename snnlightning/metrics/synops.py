@@ -204,7 +204,9 @@ class SynOps(Metric):
         """What ``compute`` gives, over all processes too, without what takes torchmetrics most of its time: looking for tensors in it."""
         kept: Any = self._computed  # where torchmetrics keeps what ``compute`` gave
         if kept is None:
-            with self.sync_context(self.dist_sync_fn, self._to_sync, self._should_unsync):
+            with self.sync_context(
+                dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync
+            ):
                 kept = self._counts()
             if self.compute_with_cache:
                 self._computed = cast(Any, kept)
