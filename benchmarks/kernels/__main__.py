@@ -246,7 +246,7 @@ def main() -> None:
     from works import WORKS
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--works", default=",".join(WORKS))
+    parser.add_argument("--works", default=",".join(WORKS), help="separated by commas")
     parser.add_argument("--surrogates", default="triangle")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -261,6 +261,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
+    if unknown := [label for label in options.works.split(",") if label not in WORKS]:
+        parser.error(f"no work named {unknown[0]!r}; --works takes, separated by commas: {', '.join(WORKS)}.")
     if options.everything:
         everything(options.everything, options.page, options)
         return
