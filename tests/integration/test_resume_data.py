@@ -58,11 +58,11 @@ def data(of=RandmanDataModule, **changes):
 FIVE = {"every_n_train_steps": 5}
 
 
-def fit(folder, *, every=None, die_at=None, resume=None, module=None, **trainer):
+def fit(folder, *, every=None, die_at=None, resume=None, module=None, of=Linear, seed=11, **trainer):
     """One process' worth of training; returns the model. ``every`` is the step or epoch interval of checkpoints."""
-    torch.manual_seed(11)
+    torch.manual_seed(seed)
     module = module or data()
-    model = Linear(module.in_features, module.num_classes, die_at)
+    model = of(module.in_features, module.num_classes, die_at)
     options = {
         "max_epochs": EPOCHS,
         "accelerator": "cpu",
@@ -135,8 +135,8 @@ def test_a_fit_resumed_between_epochs_ends_with_the_same_weights(uninterrupted, 
 class Drawing(SpikingClassifier):
     """Spikes at random and loses inputs at random; can be killed in a step."""
 
-    def __init__(self, die_at=None):
-        super().__init__(6, 3, [5], firing={"firing": "sigmoid_escape", "width": 0.1}, init_gain=3.0)
+    def __init__(self, inputs, classes, die_at=None):
+        super().__init__(inputs, classes, [5], firing={"firing": "sigmoid_escape", "width": 0.1}, init_gain=3.0)
         self.die_at = die_at
 
     def training_step(self, batch, batch_idx):
@@ -146,23 +146,8 @@ class Drawing(SpikingClassifier):
         return super().training_step((torch.nn.functional.dropout(x, 0.2), y), batch_idx)
 
 
-def fit_drawing(folder=None, *, every=None, die_at=None, resume=None, seed=11, module=None):
-    torch.manual_seed(seed)
-    callbacks = [ModelCheckpoint(folder, filename="{step}", save_top_k=-1, **every)] if every else []
-    model = Drawing(die_at)
-    try:
-        L.Trainer(
-            max_epochs=3,
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=callbacks,
-            enable_checkpointing=bool(every),
-        ).fit(model, module or data(samples_per_class=20), ckpt_path=resume)
-    except KilledError:
-        assert die_at is not None
-    return model
+def fit_drawing(folder=None, *, module=None, **changes):
+    return fit(folder, of=Drawing, max_epochs=3, module=module or data(samples_per_class=20), **changes)
 
 
 @pytest.mark.parametrize("every", [{"every_n_train_steps": 3}, {"every_n_epochs": 1}], ids=["within", "between"])
@@ -194,7 +179,7 @@ def test_a_checkpoint_that_only_lends_its_weights_leaves_the_generators_alone(tm
     (saved,) = tmp_path.glob("*.ckpt")
     drawn = []
     for seed in (1, 2):
-        model = Drawing.load_from_checkpoint(saved, die_at=None)
+        model = Drawing.load_from_checkpoint(saved, inputs=6, classes=3, die_at=None)
         torch.manual_seed(seed)
         L.Trainer(
             max_steps=1,
