@@ -31,11 +31,12 @@ from torch.nn import functional as F
 
 from ...events import Events, dense, known, remember, settled
 from ...typing import Coefficients, LayerCall, NeuronLike, Plain, Reader, SpikeFunction, Trace
-from . import pool
+from . import memory, pool
 from .around import coefficient_gradients, drive_of, refuse_second_derivative
 from .formula import formula
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 from .sent_back import SentBack
+from .weight_gradient import WeightGradient, lots
 
 __all__ = ["Code", "run", "ways"]
 
@@ -54,7 +55,7 @@ class Code(Protocol):
 
 _CHUNK_ELEMENTS = 3 * 2**16
 """S T N of a chunk: its potentials stay in the cache of one core."""
-_CHUNKS, _CHUNK_AT_LEAST = 8, 2**17
+_CHUNKS, _CHUNK_AT_LEAST = 8, 100_000
 """Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
 number by much: what Python does for a chunk takes as long as 15,000 elements."""
 
@@ -68,7 +69,7 @@ _PACKED_BYTES = 2**24
 
 
 _WIDE = 256
-"""Neurons from which h is packed: it saves 3 of 4 ns that an element costs again at 512, and at 256 half as much for the same bytes."""
+"""Neurons from which h is packed: it saves a tenth of a step at 256 and costs a quarter of the bytes that potentials take."""
 
 
 _BLOCK = 256
@@ -296,7 +297,7 @@ def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any])
     """One row of N for each."""
     if not any(isinstance(value, Tensor) for value in values):
         return _number_rows(tuple(values), features, dtype)
-    found = np.empty((len(values), features), dtype)
+    found = memory.empty((len(values), features), dtype)
     for row, value in zip(found, values, strict=True):
         row[:] = value.detach().numpy() if isinstance(value, Tensor) else value
     return found
@@ -305,7 +306,9 @@ def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any])
 @functools.lru_cache(256)
 def _number_rows(values: tuple[float, ...], features: int, dtype: np.dtype[Any]) -> Array:
     """Of numbers alone, which are the same in every step."""
-    return np.repeat(np.array(values, dtype)[:, None], features, axis=1)
+    found = memory.empty((len(values), features), dtype)
+    found[:] = np.array(values, dtype)[:, None]
+    return found
 
 
 @functools.cache
@@ -340,14 +343,18 @@ class _Numbers:
             | READ_MAX * (call.reduction == "max")
         )
         self.blocks: list[tuple[int, int]] = []
-        self.rec_blocks: list[tuple[int, int]] = []
         self.recurrent = [
             call.w_rec_given and (call.recurrent is None or call.recurrent[k]) for k in range(self.members)
         ]
         self.widths = [features] * self.members if call.sizes is None else [n for n, _ in call.sizes]
-        self.chunks = [
-            (k, lo, hi) for k, width in enumerate(self.widths) for lo, hi in _chunks(batch, steps * width)
-        ]  # fmt: skip
+        self.chunks: list[tuple[int, int, int]] = []
+        self.lots: list[range] = []
+        for k, width in enumerate(self.widths):
+            own, at = _chunks(batch, steps * width), len(self.chunks)
+            inputs = (call.shape[-1] if call.sizes is None else call.sizes[k][1]) + width * self.recurrent[k]
+            parts = lots(len(own), inputs * width * self.real.itemsize)
+            self.lots += [range(at + part.start, at + part.stop) for part in parts]
+            self.chunks += [(k, lo, hi) for lo, hi in own]
         self.none1, self.none2, self.none3 = _nothing(self.real)
         self.no_pointer, self.no_index = np.empty(0, np.int64), np.empty(0, np.int32)
         self.no_events = _Events(self.no_pointer, self.no_index, self.none1)
@@ -392,7 +399,7 @@ class _Numbers:
 
     def turned(self, array: Array) -> Array:
         """[K, N, M] from [K, M, N]."""
-        out = np.empty((len(array), array.shape[2], array.shape[1]), self.real)
+        out = memory.empty((len(array), array.shape[2], array.shape[1]), self.real)
         turn = self.code.loop("turn", self.dtype)
         for own, to in zip(array, out, strict=True):
             turn(own, to)
@@ -400,7 +407,7 @@ class _Numbers:
 
     def zeros(self, *shape: int) -> Array:
         """[K, ...]."""
-        return np.zeros((self.members, *shape), self.real)
+        return memory.zeros((self.members, *shape), self.real)
 
     def given_back(self, array: Array) -> Tensor:
         """A tensor, with a member axis only if the call has one."""
@@ -437,8 +444,6 @@ class _Layer(torch.autograd.Function):
         numbers = _Numbers(call, source, batch, steps, features)
         state = _named_state(call, rest)
         numbers.blocks = numbers.blocked(w_in, _CACHED_BYTES)
-        if not call.recursion.delayed:
-            numbers.rec_blocks = numbers.blocked(w_rec, _CACHED_BYTES // 2)
         weights = _weights(numbers, w_in, bias, w_rec, state, drive)
         last = {name: variable.detach().clone() for name, variable in state.items() if name != "z"}
         shape = (*call.members, batch, steps, features)
@@ -449,7 +454,7 @@ class _Layer(torch.autograd.Function):
         size = sum(wanted) * output.numel() * numbers.real.itemsize
         stores = call.keep and call.neuron.spiking and potentials is None and size <= _STORED_BYTES
         stored: dict[int, _Kept] | None = {} if stores else None
-        packs = call.keep and call.neuron.spiking and not stores and not any(wanted[1:]) and features > _WIDE
+        packs = call.keep and call.neuron.spiking and not stores and not any(wanted[1:]) and features >= _WIDE
         packed = _Packed(_Slopes(call, numbers), _PACKED_BYTES) if packs else None
         reads = _read_from(numbers, call)
         arrived, sent = _forward(numbers, call, weights, x, last, output, potentials, wanted, stored, packed, reads)
@@ -477,8 +482,7 @@ class _Layer(torch.autograd.Function):
 
 
 def _empty(shape: Sequence[int], numbers: _Numbers) -> Tensor:
-    """Memory of NumPy, which asks for large pages: first touching 50 MB of torch's costs a tenth of a step."""
-    return torch.from_numpy(np.empty(shape, numbers.real))
+    return torch.from_numpy(memory.empty(shape, numbers.real))
 
 
 def _read_from(numbers: _Numbers, call: _Call) -> Array | None:
@@ -600,7 +604,7 @@ def _stored(numbers: _Numbers, call: _Call, wants_coefficients: bool) -> tuple[b
 
 def _room(numbers: _Numbers, chunk: tuple[int, int, int], wanted: tuple[bool, bool, bool, bool]) -> _Kept:
     shape = (chunk[2] - chunk[1], numbers.steps, numbers.features)
-    one, two, three, four = (np.empty(shape, numbers.real) if needed else numbers.none3 for needed in wanted)
+    one, two, three, four = (memory.empty(shape, numbers.real) if needed else numbers.none3 for needed in wanted)
     return one, two, three, four
 
 
@@ -641,7 +645,7 @@ def _advance(
     drive, bias, w_in_t, w_rec_t, first = (weights[name] for name in ("drive", "bias", "w_in_t", "w_rec_t", "first"))
     biases, given = numbers.none1 if bias is None else bias[k], _part(drive, chunk, numbers.none3)
     if numbers.blocks:
-        given = np.empty((chunk[2] - chunk[1], numbers.steps, numbers.features), numbers.real)
+        given = memory.empty((chunk[2] - chunk[1], numbers.steps, numbers.features), numbers.real)
         project, flat = numbers.code.loop("project", numbers.dtype), given.reshape(-1, numbers.features)
         for (lo, _), block in zip(numbers.blocks, weights["blocks"], strict=True):
             project(arrived.pointer, arrived.index, arrived.value, biases, block, lo, flat)
@@ -650,7 +654,7 @@ def _advance(
         numbers.none2 if w_in_t is None else w_in_t[k],
         numbers.none2 if w_rec_t is None or not numbers.recurrent[k] else w_rec_t[k],
         _part(first, chunk, numbers.none2), numbers.coefficients[k], *state,
-        sent.pointer, sent.index, int(known), output, *kept, np.empty((4, numbers.features), numbers.real), silent,
+        sent.pointer, sent.index, int(known), output, *kept, memory.empty((4, numbers.features), numbers.real), silent,
         numbers.steps, numbers.flags_of(k),
     )  # fmt: skip
 
@@ -667,12 +671,14 @@ def _forward(
         numbers.all(last[name]) if name in last else None for name in ("v", call.recursion.second, "refractory")
     )
     arrived, sent = ([numbers.no_events] * len(chunks) for _ in range(2))
-    _arrive(numbers, call, x, arrived)
+    find = _arrive(numbers, call, x, arrived)
     none2, spiking = numbers.none2, call.neuron.spiking
 
     def task(j: int) -> None:
         chunk = chunks[j]
         rows = (chunk[2] - chunk[1]) * steps
+        if find is not None:
+            arrived[j] = find(j)
         own = numbers.no_events
         if spiking:
             own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
@@ -687,7 +693,9 @@ def _forward(
         _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
         if packed is not None and packs:
             kept = cast(_Kept, tuple(numbers.own(chunk[0], *kept)))  # h is made as in the backward pass
-            psi = np.empty_like(kept[0])  # in its place, a loop that is vectorised would be slower than into another
+            psi = memory.empty(
+                kept[0].shape, numbers.real
+            )  # in its place, a loop that is vectorised would be slower than into another
             packed.slopes.write(chunk[0], kept, psi)
             if numbers.silent:
                 (resting,) = numbers.own(chunk[0], resting)
@@ -697,6 +705,8 @@ def _forward(
             sent[j] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
 
     pool.run(task, len(chunks))
+    if find is not None:
+        call.found.extend(arrived)
     if spiking:
         call.sent.append(_Events.joined(sent))
         at = [k * numbers.batch for k, _, _ in chunks]
@@ -704,8 +714,10 @@ def _forward(
     return arrived, sent
 
 
-def _arrive(numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Events]) -> None:
-    """Fill in the input events of every chunk: parts of the list that came, or what is found in x, once for all members."""
+def _arrive(
+    numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Events]
+) -> Callable[[int], _Events] | None:  # fmt: skip
+    """Fill in the input events of every chunk, parts of a list that came; or return what finds those of a chunk in x."""
     chunks, steps = numbers.chunks, numbers.steps
     shared = len(call.shape) == 3
     if call.arrived is not None:
@@ -713,24 +725,26 @@ def _arrive(numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Eve
             at = 0 if shared else k * numbers.batch
             arrived[j] = call.arrived.part(at + lo, at + hi, steps)
     if x is None or call.arrived is not None:
-        return
+        return None
     given = _array(x).reshape(-1, *call.shape[-3:])
-    looked = [chunk for chunk in chunks if chunk[0] == 0] if shared else chunks
-    found = [numbers.no_events] * len(looked)
 
-    def find(j: int) -> None:
+    def find(j: int) -> _Events:
         k, lo, hi = looked[j]
-        found[j] = _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
+        return _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
 
-    pool.run(find, len(looked))
+    looked = [chunk for chunk in chunks if chunk[0] == 0] if shared else chunks
+    if len(looked) == len(chunks):
+        return find
+    # Once for all members.
+    found = [numbers.no_events] * len(looked)
+    pool.run(lambda j: found.__setitem__(j, find(j)), len(looked))
     call.found.extend(found)
-    if not shared:
-        arrived[:] = found
-    elif len(found) * numbers.members == len(chunks):
+    if len(found) * numbers.members == len(chunks):
         arrived[:] = found * numbers.members
     else:  # members of other sizes have other chunks
         whole = _Events.joined(found)
         arrived[:] = [whole.part(lo, hi, steps) for _, lo, hi in chunks]
+    return None
 
 
 def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
@@ -773,19 +787,16 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     w_back = w_back_t = None
     if w_rec is not None and through_w_rec:
         w_back, w_back_t = numbers.all(w_rec), weights["w_rec_t"]
-    room = np.zeros if min(numbers.widths) < features else np.empty  # what pads a member has no gradient
+    room = memory.zeros if min(numbers.widths) < features else memory.empty  # what pads a member has no gradient
     whole = room((numbers.members, batch, steps, features), real) if wants_x or wants_drive else None
     sums = numbers.zeros(batch, len(numbers.coefficients[0]), features) if wants_coefficients else None
     at_start = numbers.zeros(batch, features) if recursion.delayed and w_rec is not None else None
-    grad_w_in = numbers.zeros(w_in.shape[-1], features) if wants_w_in and not numbers.blocks else None
-    by_block = [np.zeros((w_in.shape[-1], hi - lo), real) for lo, hi in numbers.blocks] if wants_w_in else []
-    grad_w_rec = numbers.zeros(features, features) if wants_w_rec and not numbers.rec_blocks else None
-    rec_by_block = [np.zeros((features, hi - lo), real) for lo, hi in numbers.rec_blocks] if wants_w_rec else []
+    threads = torch.get_num_threads()
+    grad_w_in = _gradient(numbers, w_in.shape[-1], _CACHED_BYTES, threads) if wants_w_in else None
+    grad_w_rec = _gradient(numbers, features, _CACHED_BYTES // 2, threads) if wants_w_rec else None
     grad_bias = numbers.zeros(batch, features) if wants_bias else None
     packed: _Packed | None = ctx.packed
     slopes = _Slopes(call, numbers) if packed is None else packed.slopes
-    threads = torch.get_num_threads()
-    together = 1 if threads == 1 else 2 * threads
     deltas: dict[int, Array] = {}
     retreat = call.code.loop(numbers.retreat_name, numbers.dtype)
     silence = call.code.loop("silence", numbers.dtype) if numbers.silent else None
@@ -816,11 +827,11 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             k, above_it, _part(from_potentials, chunk, none3), _part(grad_z, chunk, none2),
             _part(sums, chunk, none3), grad_v[k, lo:hi], grad_second[k, lo:hi],
         )  # fmt: skip
-        delta = whole[k, lo:hi] if whole is not None and n == features else np.empty((hi - lo, steps, n), real)
+        delta = whole[k, lo:hi] if whole is not None and n == features else memory.empty((hi - lo, steps, n), real)
         deltas[j] = delta
         retreat(
             psi, given, seen, *kept[:3], ctx.sent[j].pointer, ctx.sent[j].index, *back[k], coefficients[k], v, second, z, delta,
-            summed, np.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps,
+            summed, memory.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps,
             numbers.flags_of(k),
         )  # fmt: skip
         if n < features:
@@ -839,7 +850,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     def task(j: int) -> None:
         k, lo, hi = chunks[j]
         if packed is not None:
-            psi = np.empty((hi - lo, steps, numbers.widths[k]), real)
+            psi = memory.empty((hi - lo, steps, numbers.widths[k]), real)
             if packed.get(j, psi):
                 through_time(j, nothing, psi)
                 return
@@ -847,27 +858,61 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         psi = numbers.own(k, _part(from_readout, chunks[j], none3))[0]
         if neuron.spiking:
             own = kept[3] if adaptive else kept[0]
-            psi = np.empty_like(own)
+            psi = memory.empty(own.shape, real)
             slopes.write(k, kept, psi)
         through_time(j, kept, psi)
 
-    for begin in range(0, len(chunks), together):
-        group = range(begin, min(begin + together, len(chunks)))
-        if not slopes.known:
+    def add(i: int, j: int, grad: WeightGradient, block: int) -> None:
+        """A chunk's part of the gradient of a lot."""
+        if grad is grad_w_in:
+            grad.add(i, block, deltas[j], ctx.arrived[j], 0)
+        elif numbers.recurrent[chunks[j][0]]:
+            grad.add(i, block, deltas[j], ctx.sent[j], int(recursion.delayed))
+
+    blocks = [
+        (grad, block) for grad in (grad_w_in, grad_w_rec) if grad is not None for block in range(len(grad.starts))
+    ]
+
+    def lot(i: int) -> None:
+        for j in numbers.lots[i]:
+            task(j)
+            for grad, block in blocks:
+                add(i, j, grad, block)
+            del deltas[j]
+
+    def share(group: Sequence[tuple[int, int]]) -> None:
+        """Some chunks, each a thread's, and then the blocks of their lots' gradients."""
+        if slopes.known:
+            pool.run(lambda q: task(group[q][1]), len(group))
+        else:
             # A surrogate that only torch knows: potentials of all samples of the group, then h on this thread.
             made: dict[int, Any] = {}
-            pool.run(lambda i: made.__setitem__(group[i], again(group[i])), len(group))  # noqa: B023
-            psis = {}
-            for j in group:
+            pool.run(lambda q: made.__setitem__(q, again(group[q][1])), len(group))
+            psis = []
+            for q, (_, j) in enumerate(group):
                 k = chunks[j][0]
-                given, v_th = slopes.argument(k, made[j], None)
-                psis[j] = _array(call.spikes[k].derivative(torch.from_numpy(given) - float(v_th)))
-            pool.run(lambda i: through_time(group[i], made[group[i]], psis[group[i]]), len(group))  # noqa: B023
-        else:
-            pool.run(lambda i: task(group[i]), len(group))  # noqa: B023
-        _sum_weights(
-            numbers, ctx, [(j, deltas.pop(j)) for j in group], grad_w_in, by_block, grad_w_rec, rec_by_block, threads
-        )
+                given, v_th = slopes.argument(k, made[q], None)
+                psis.append(_array(call.spikes[k].derivative(torch.from_numpy(given) - float(v_th))))
+            pool.run(lambda q: through_time(group[q][1], made[q], psis[q]), len(group))
+        jobs = [(i, *block) for i in dict.fromkeys(i for i, _ in group) for block in blocks]
+
+        def add_block(q: int) -> None:
+            i, grad, block = jobs[q]
+            for other, j in group:
+                if other == i:
+                    add(i, j, grad, block)
+
+        pool.run(add_block, len(jobs))
+        deltas.clear()
+
+    if slopes.known and threads <= len(numbers.lots):
+        pool.run(lot, len(numbers.lots))
+    else:
+        turns = itertools.zip_longest(*([(i, j) for j in own] for i, own in enumerate(numbers.lots)))
+        order = [pair for turn in turns for pair in turn if pair is not None]
+        together = 1 if threads == 1 else 2 * threads
+        for begin in range(0, len(order), together):
+            share(order[begin : begin + together])
 
     ctx.finite = ctx.finite & _finite((grad_v, grad_second))
     if not ctx.finite.any():
@@ -878,7 +923,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if at_start is not None:
         delta_0 = numbers.given_back(at_start)
         if grad_w_rec is not None:
-            grad_w_rec += numbers.all(state["z"].detach().mT @ delta_0)
+            for k, own in enumerate(numbers.all(state["z"].detach().mT @ delta_0)):
+                grad_w_rec.add_all(k, own)
         if through_w_rec:
             firsts["z"] = delta_0 @ w_rec.detach()
     if "refractory" in state and above["refractory"] is not None:
@@ -894,9 +940,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         None,
         grad_x,
         None if whole is None or not wants_drive else numbers.given_back(whole),
-        _weight_gradient(numbers, grad_w_in, by_block),
+        None if grad_w_in is None else numbers.given_back(grad_w_in.whole()),
         None if grad_bias is None else numbers.given_back(numbers.over_samples(grad_bias)),
-        _weight_gradient(numbers, grad_w_rec, rec_by_block),
+        None if grad_w_rec is None else numbers.given_back(grad_w_rec.whole()),
         *coefficient_gradients(call.recursions, bool(call.members), summed, rest, wants_rest),
         *(firsts.get(name) if wanted else None for name, wanted in _last(neuron.state_names, wants_rest)),
     )
@@ -910,11 +956,12 @@ def _square(numbers: _Numbers, k: int, *matrices: Array | None) -> list[Array]:
     ]
 
 
-def _weight_gradient(numbers: _Numbers, grad_t: Array | None, by_block: Sequence[Array]) -> Tensor | None:
-    """[N, K] from [K, N], or from its blocks where it has some."""
-    if by_block:
-        return torch.from_numpy(np.concatenate([numbers.turned(block[None])[0] for block in by_block]))
-    return None if grad_t is None else numbers.given_back(numbers.turned(grad_t))
+def _gradient(numbers: _Numbers, inputs: int, room: int, threads: int) -> WeightGradient:
+    loops = numbers.code.loop("weight_gradient", numbers.dtype), numbers.code.loop("turn", numbers.dtype)
+    return WeightGradient(
+        loops, [numbers.chunks[own[0]][0] for own in numbers.lots], (numbers.members, numbers.features, inputs), numbers.real,
+        room=room, threads=-(-threads // len(numbers.lots)),
+    )  # fmt: skip
 
 
 def _grad_x(call: _Call, back: Tensor, w_in: Tensor) -> Tensor:
@@ -938,7 +985,7 @@ def _sent_on(code: Code, delta: Tensor, w_in: Tensor) -> Tensor:
     if delta.shape[-1] > _SHORT_ROW:
         return delta @ w_in
     send_on, rows, weights = code.loop("send_on", _name(delta)), _array(delta), _array(w_in)
-    out = np.empty((len(rows), weights.shape[1]), rows.dtype)
+    out = memory.empty((len(rows), weights.shape[1]), rows.dtype)
     size = max(8, _CHUNK_AT_LEAST // max(1, out.shape[1]) // 8 * 8)
     if out.size <= 2 * _CHUNK_AT_LEAST:  # of a chunk, whose thread is one of the pool already
         send_on(rows, weights, out)
@@ -977,38 +1024,6 @@ def _where(
 
 def _last(names: Sequence[str], wants: Sequence[bool]) -> list[tuple[str, bool]]:
     return list(zip(names, wants[len(wants) - len(names) :], strict=True))
-
-
-def _sum_weights(
-    numbers: _Numbers, ctx: Any, deltas: list[tuple[int, Array]], grad_w_in: Array | None, by_block: Sequence[Array],
-    grad_w_rec: Array | None, rec_by_block: Sequence[Array], threads: int,
-) -> None:  # fmt: skip
-    """Add some chunks to the weight gradients; threads share the columns, so the order of the sums does not change."""
-    loop = ctx.call.code.loop("weight_gradient", numbers.dtype)
-    width = -(-numbers.features // threads)
-    width = -(-width // 16) * 16
-    blocks = [(lo, min(lo + width, numbers.features)) for lo in range(0, numbers.features, width)]
-    delayed = int(ctx.call.recursion.delayed)
-    members = dict.fromkeys(numbers.chunks[j][0] for j, _ in deltas)
-    jobs = [
-        (k, lo, hi, lo, grad[k], lists, late)
-        for grad, lists, late in ((grad_w_in, ctx.arrived, 0), (grad_w_rec, ctx.sent, delayed))
-        if grad is not None
-        for k in members
-        if grad is grad_w_in or numbers.recurrent[k]
-        for lo, hi in blocks
-    ]
-    for parts, grads, lists in ((numbers.blocks, by_block, ctx.arrived), (numbers.rec_blocks, rec_by_block, ctx.sent)):
-        jobs += [(0, lo, hi, 0, grad, lists, 0) for (lo, hi), grad in zip(parts, grads, strict=False)]
-
-    def task(i: int) -> None:
-        k, lo, hi, at, grad, lists, late = jobs[i]
-        for j, delta in deltas:
-            if numbers.chunks[j][0] == k and lo < delta.shape[-1]:
-                own = lists[j]
-                loop(delta, own.pointer, own.index, own.value, late, lo, min(hi, delta.shape[-1]), at, grad)
-
-    pool.run(task, len(jobs))
 
 
 def _reference_backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:

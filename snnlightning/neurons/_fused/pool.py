@@ -1,13 +1,19 @@
-"""Threads of our own: as many as torch may use, for loops that release the interpreter lock.
+"""Threads for loops that release the interpreter lock: torch's own, as many as torch may use.
 
-Numba's own threading is not used: one of its layers kills a forked process, another one aborts when two Python threads
-call it at once.
+Where torch computes on OpenMP's threads (its wheels for Linux), tasks run on them too. Such a thread waits for its next work
+at full speed for some milliseconds after an operation of torch's, and threads of ours beside it would share their processors with that waiting:
+on two cores a step on two threads took longer than on one. Elsewhere, and in a forked child, which has none of its parent's threads, they are
+threads of our own. Numba's threading is not used: one of its layers kills a forked process, another one aborts when two Python
+threads call it at once.
 """
 
+import ctypes
+import functools
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
@@ -15,12 +21,13 @@ __all__ = ["run"]
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
+_forked = False
 
 
 def _forget() -> None:
     """In a forked child: the parent's threads do not exist here."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    global _lock, _forked
+    _lock, _forked = threading.Lock(), True
     _pools.clear()
 
 
@@ -41,9 +48,59 @@ def run(task: Callable[[int], None], count: int) -> None:
     todo = iter(range(count))  # next() of a range iterator is one step of the interpreter: no two threads get the same
 
     def work() -> None:
-        for k in todo:
-            task(k)
+        try:
+            for k in todo:
+                task(k)
+        finally:
+            for k in todo:  # after an error nobody takes another task
+                del k
 
+    region = None if _forked else _parallel_region()
+    if region is None:
+        _on_our_own(work, threads)
+    else:
+        _on_those_of_torch(region, work, threads)
+
+
+@functools.cache
+def _parallel_region() -> Callable[..., None] | None:
+    """OpenMP's ``GOMP_parallel(function, data, threads, flags)``, where torch has loaded it for everybody to see."""
+    if "OpenMP" not in torch.__config__.parallel_info().partition("backend:")[2]:
+        return None
+    try:
+        region: Any = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):  # another OpenMP, another system
+        return None
+    region.argtypes = [_Body, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    region.restype = None
+    found: Callable[..., None] = region
+    return found
+
+
+_Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+def _on_those_of_torch(region: Callable[..., None], work: Callable[[], None], threads: int) -> None:
+    began: list[int] = []
+    errors: list[BaseException] = []
+
+    def body(data: Any) -> None:
+        try:
+            began.append(threading.get_ident())
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    region(_Body(body), None, threads, 0)
+    if errors:
+        raise errors[0]
+    if (
+        threading.get_ident() not in began
+    ):  # a signal's handler raised in the first moment of ``body``, which ctypes only prints
+        raise KeyboardInterrupt
+
+
+def _on_our_own(work: Callable[[], None], threads: int) -> None:
     try:
         pool = _pool(threads - 1)
         helpers = [pool.submit(work) for _ in range(threads - 1)]
@@ -52,8 +109,6 @@ def run(task: Callable[[int], None], count: int) -> None:
     try:
         work()
     finally:
-        for k in todo:  # after an error nobody takes another task
-            del k
         waiting = [helper for helper in helpers if not helper.cancel()]
         errors = [helper.exception() for helper in waiting]
     for error in errors:

@@ -1,0 +1,132 @@
+"""Threads of the compiled loops: what they run on, what becomes of errors, and where their arrays begin."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from snnlightning.neurons._fused import memory, pool, weight_gradient
+
+OWN = pytest.param(True, id="own threads")
+THOSE_OF_TORCH = pytest.param(
+    False, id="threads of torch",
+    marks=pytest.mark.skipif(pool._parallel_region() is None, reason="this torch does not compute on GNU OpenMP's threads"),
+)  # fmt: skip
+
+
+@pytest.fixture(params=[THOSE_OF_TORCH, OWN])
+def two_threads(request, monkeypatch):
+    monkeypatch.setattr(pool, "_forked", request.param)  # a forked process has threads of its own
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system does not say what a process has loaded")
+def test_torch_has_threads_where_it_has_loaded_gnu_openmp():
+    loaded = "libgomp" in Path("/proc/self/maps").read_text()
+    assert (pool._parallel_region() is not None) == loaded
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_every_task_runs_once_and_two_at_a_time():
+    met, ran = threading.Barrier(2, timeout=60), []
+
+    def task(k: int) -> None:
+        met.wait()  # nobody passes alone
+        ran.append((k, threading.get_ident()))
+
+    pool.run(task, 6)
+    assert sorted(k for k, _ in ran) == list(range(6))
+    assert len({thread for _, thread in ran}) == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_comes_out_and_ends_the_work():
+    ran = []
+
+    def task(k: int) -> None:
+        ran.append(k)
+        if k == 3:
+            raise ValueError("of a task")
+        time.sleep(0.01)
+
+    with pytest.raises(ValueError, match="of a task"):
+        pool.run(task, 100)
+    assert 4 <= len(ran) < 10
+    again = []
+    pool.run(again.append, 5)
+    assert sorted(again) == list(range(5))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_interrupt_comes_out_and_ends_the_work():
+    ran = []
+
+    def task(k: int) -> None:
+        ran.append(k)
+        if k == 3:
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(task, 200)
+    assert len(ran) < 100
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_before_the_first_task_is_not_lost(monkeypatch):
+    """What ctypes only prints: a handler that raises before ``body`` has caught anything."""
+
+    def region(body, data, threads, flags):
+        raised = threading.Thread(target=lambda: body(data))  # all but this one begins
+        raised.start()
+        raised.join()
+
+    monkeypatch.setattr(pool, "_forked", False)
+    monkeypatch.setattr(pool, "_parallel_region", lambda: region)
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(lambda k: None, 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_python_threads_may_call_at_once():
+    found = {}
+
+    def call(name: int) -> None:
+        mine = []
+        for _ in range(30):
+            pool.run(mine.append, 8)
+        found[name] = mine
+
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert [sorted(found[k]) for k in range(3)] == [sorted([*range(8)] * 30)] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5), (2, 0, 4), (4, 100, 128)], ids=str)
+def test_arrays_begin_where_a_line_of_the_cache_does(shape, dtype):
+    for made in (memory.empty(shape, dtype), memory.zeros(shape, dtype)):
+        assert (made.shape, made.dtype, made.flags.c_contiguous) == (shape, np.dtype(dtype), True)
+        assert made.ctypes.data % 64 == 0
+    assert not made.any()
+
+
+@pytest.mark.parametrize(("chunks", "size", "lengths"), [
+    (1, 100, [1]), (3, 100, [1, 1, 1]), (4, 100, [1, 1, 1, 1]), (37, 100, [9, 9, 9, 10]),
+    (37, 2**20 + 1, [18, 19]), (37, 2**22 + 1, [37]),
+])  # fmt: skip
+def test_lots_hold_all_chunks_in_order(chunks, size, lengths):
+    found = weight_gradient.lots(chunks, size)
+    assert [len(lot) for lot in found] == lengths
+    assert [j for lot in found for j in lot] == list(range(chunks))
