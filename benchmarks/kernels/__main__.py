@@ -122,6 +122,8 @@ def compared(work: Any, surrogate: str, steps: dict[str, Callable[[], Any]]) -> 
 
 
 def timed(step: Callable[[], Any]) -> tuple[float, float]:
+    """Of the second of two steps: in training a step follows one of the same network, and not one of another library."""
+    step()
     wall, cpu = time.perf_counter(), time.process_time()
     step()
     return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)

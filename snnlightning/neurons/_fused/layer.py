@@ -53,9 +53,9 @@ class Code(Protocol):
         """The surrogate's h as a loop ``(v, v_th, parameters, out)`` and its parameters, or None where it has none."""
 
 
-_CHUNK_ELEMENTS = 3 * 2**16
+_CHUNK_ELEMENTS = 2**18
 """S T N of a chunk: its potentials stay in the cache of one core."""
-_CHUNKS, _CHUNK_AT_LEAST = 8, 100_000
+_CHUNKS, _CHUNK_AT_LEAST = 8, 200_000
 """Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
 number by much: what Python does for a chunk takes as long as 15,000 elements."""
 
@@ -365,6 +365,8 @@ class _Numbers:
     def own(self, k: int, *arrays: Array) -> list[Array]:
         """Arrays [..., N] without the neurons that pad member k, as it has them alone; what is empty stays so."""
         n = self.widths[k]
+        if n == self.features:
+            return [*arrays]
         return [
             array if array.shape[-1] in (0, n) else np.ascontiguousarray(array[..., :n]) for array in arrays
         ]  # fmt: skip
@@ -419,7 +421,10 @@ def _chunks(batch: int, row: int) -> list[tuple[int, int]]:
     row = max(1, row)
     wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
     size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
-    size = max(1, -(-batch // -(-batch // size)))  # as many in each
+    count = -(-batch // size)
+    if count > 1:
+        count += count % 2  # two lots of them, as long
+    size = max(1, -(-batch // count))  # as many in each
     return [(lo, min(lo + size, batch)) for lo in range(0, batch, size)]
 
 

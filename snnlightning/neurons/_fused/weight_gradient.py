@@ -23,7 +23,7 @@ _SMALL, _LARGE = 2**20, 2**22
 
 def lots(chunks: int, size: int) -> list[range]:
     """The chunks of each lot, for gradients of so many bytes."""
-    count = min(chunks, 4 if size <= _SMALL else 2 if size <= _LARGE else 1)
+    count = min(chunks, 4 if size <= _SMALL and chunks >= 8 else 2 if size <= _LARGE else 1)
     ends = [chunks * (i + 1) // count for i in range(count)]
     return [range(lo, hi) for lo, hi in zip([0, *ends], ends, strict=False)]
 
