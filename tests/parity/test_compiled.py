@@ -303,7 +303,7 @@ def test_a_packed_derivative_gives_the_bits_of_one_computed_again(neuron, potent
     monkeypatch.setattr(fused_layer, "_CHUNK_ELEMENTS", 3 * STEPS * 100)
     packed, put = [], fused_layer._Packed.put
     monkeypatch.setattr(
-        fused_layer._Packed, "put", lambda own, j, psi: (put(own, j, psi), packed.append(len(own.chunks)))
+        fused_layer._Packed, "put", lambda own, *given: (put(own, *given), packed.append(len(own.chunks)))
     )
     for spike in (Triangle(), Sparse(SuperSpike(), 0.4), SuperSpike()):
         found, counts = [], []

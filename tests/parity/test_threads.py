@@ -122,8 +122,22 @@ def test_arrays_begin_where_a_line_of_the_cache_does(shape, dtype):
     assert not made.any()
 
 
+def test_scratch_is_of_each_thread_and_grows():
+    scratch, found = memory.Scratch(), []
+    first = scratch("a", (4, 5), np.float32)
+    first.fill(1.0)
+    assert scratch("a", (2, 5), np.float32).all()  # what was left there
+    assert scratch("a", (40, 50), np.float64).shape == (40, 50)
+    other = threading.Thread(target=lambda: found.append(scratch("a", (4, 5), np.float32)))
+    other.start()
+    other.join()
+    for array in (found[0], scratch("b", (4, 5), np.float32)):
+        assert not np.shares_memory(array, scratch("a", (4, 5), np.float32))
+        assert array.ctypes.data % 64 == 0
+
+
 @pytest.mark.parametrize(("chunks", "size", "lengths"), [
-    (1, 100, [1]), (3, 100, [1, 1, 1]), (4, 100, [1, 1, 1, 1]), (37, 100, [9, 9, 9, 10]),
+    (1, 100, [1]), (3, 100, [1, 2]), (4, 100, [2, 2]), (8, 100, [2, 2, 2, 2]), (37, 100, [9, 9, 9, 10]),
     (37, 2**20 + 1, [18, 19]), (37, 2**22 + 1, [37]),
 ])  # fmt: skip
 def test_lots_hold_all_chunks_in_order(chunks, size, lengths):

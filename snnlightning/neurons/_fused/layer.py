@@ -53,7 +53,7 @@ class Code(Protocol):
         """The surrogate's h as a loop ``(v, v_th, parameters, out)`` and its parameters, or None where it has none."""
 
 
-_CHUNK_ELEMENTS = 2**18
+_CHUNK_ELEMENTS = 2**17
 """S T N of a chunk: its potentials stay in the cache of one core."""
 _CHUNKS, _CHUNK_AT_LEAST = 8, 200_000
 """Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
@@ -579,14 +579,14 @@ class _Packed:
             dict[int, tuple[Array, Array, Array]](),
         )
 
-    def put(self, j: int, psi: Array) -> None:
+    def put(self, j: int, psi: Array, scratch: memory.Scratch) -> None:
         """Keep psi, a chunk's, if it is worth it; of a surrogate that is rarely zero no more chunks are asked for."""
         flat = psi.reshape(-1)
         most = flat.size // 2
         pointer = np.empty(-(-flat.size // _BLOCK) + 1, np.int64)
-        place, value = np.empty(most, np.uint8), np.empty(most, psi.dtype)
+        place, value = scratch("place", (most,), np.uint8), scratch("value", (most,), psi.dtype)
         pack = self.slopes.numbers.code.loop("pack", self.slopes.numbers.dtype)
-        found = int(pack(flat, pointer, place, value, np.empty(_BLOCK, np.int32)))
+        found = int(pack(flat, pointer, place, value, scratch("chosen", (_BLOCK,), np.int32)))
         if found < 0:
             self.room = 0
             return
@@ -607,9 +607,19 @@ def _stored(numbers: _Numbers, call: _Call, wants_coefficients: bool) -> tuple[b
     return call.neuron.spiking or wants_coefficients, numbers.adaptive, currents, numbers.adaptive
 
 
-def _room(numbers: _Numbers, chunk: tuple[int, int, int], wanted: tuple[bool, bool, bool, bool]) -> _Kept:
+def _room(
+    numbers: _Numbers, chunk: tuple[int, int, int], wanted: tuple[bool, bool, bool, bool], scratch: memory.Scratch | None = None
+) -> _Kept:  # fmt: skip
+    """Of its own, or to work in."""
     shape = (chunk[2] - chunk[1], numbers.steps, numbers.features)
-    one, two, three, four = (memory.empty(shape, numbers.real) if needed else numbers.none3 for needed in wanted)
+    one, two, three, four = (
+        numbers.none3
+        if not needed
+        else memory.empty(shape, numbers.real)
+        if scratch is None
+        else scratch(f"kept {k}", shape, numbers.real)
+        for k, needed in enumerate(wanted)
+    )
     return one, two, three, four
 
 
@@ -644,13 +654,13 @@ def _weights(
 
 def _advance(
     numbers: _Numbers, weights: dict[str, Any], chunk: tuple[int, int, int], arrived: _Events, sent: _Events,
-    state: tuple[Array, Array, Array], output: Array, kept: "_Kept", silent: int, known: bool,
+    state: tuple[Array, Array, Array], output: Array, kept: "_Kept", silent: int, known: bool, scratch: memory.Scratch,
 ) -> None:  # fmt: skip
     k = chunk[0]
     drive, bias, w_in_t, w_rec_t, first = (weights[name] for name in ("drive", "bias", "w_in_t", "w_rec_t", "first"))
     biases, given = numbers.none1 if bias is None else bias[k], _part(drive, chunk, numbers.none3)
     if numbers.blocks:
-        given = memory.empty((chunk[2] - chunk[1], numbers.steps, numbers.features), numbers.real)
+        given = scratch("drive", (chunk[2] - chunk[1], numbers.steps, numbers.features), numbers.real)
         project, flat = numbers.code.loop("project", numbers.dtype), given.reshape(-1, numbers.features)
         for (lo, _), block in zip(numbers.blocks, weights["blocks"], strict=True):
             project(arrived.pointer, arrived.index, arrived.value, biases, block, lo, flat)
@@ -659,7 +669,7 @@ def _advance(
         numbers.none2 if w_in_t is None else w_in_t[k],
         numbers.none2 if w_rec_t is None or not numbers.recurrent[k] else w_rec_t[k],
         _part(first, chunk, numbers.none2), numbers.coefficients[k], *state,
-        sent.pointer, sent.index, int(known), output, *kept, memory.empty((4, numbers.features), numbers.real), silent,
+        sent.pointer, sent.index, int(known), output, *kept, scratch("rows", (4, numbers.features), numbers.real), silent,
         numbers.steps, numbers.flags_of(k),
     )  # fmt: skip
 
@@ -676,7 +686,8 @@ def _forward(
         numbers.all(last[name]) if name in last else None for name in ("v", call.recursion.second, "refractory")
     )
     arrived, sent = ([numbers.no_events] * len(chunks) for _ in range(2))
-    find = _arrive(numbers, call, x, arrived)
+    scratch = memory.Scratch()
+    find = _arrive(numbers, call, x, arrived, scratch)
     none2, spiking = numbers.none2, call.neuron.spiking
 
     def task(j: int) -> None:
@@ -686,26 +697,38 @@ def _forward(
             arrived[j] = find(j)
         own = numbers.no_events
         if spiking:
-            own = _Events(np.zeros(rows + 1, np.int64), np.empty(rows * numbers.features + 1, np.int32), numbers.none1)
+            room = scratch("sent", (rows * numbers.features + 1,), np.int32)
+            own = _Events(np.zeros(rows + 1, np.int64), room, numbers.none1)
         state = _part(v, chunk, none2), _part(second, chunk, none2), _part(left, chunk, none2)
         kept = _part(seen, chunk, none3), none3, none3, _part(reads, chunk, none3)
         packs = packed is not None and packed.room > 0
         if stored is not None:
             kept = stored[j] = _room(numbers, chunk, wanted)
         elif packs and seen is None:
-            kept = _room(numbers, chunk, wanted)
+            kept = _room(numbers, chunk, wanted, scratch)
         resting = state[2].copy() if packs and numbers.silent else none2
-        _advance(numbers, weights, chunk, arrived[j], own, state, _part(out, chunk, none3), kept, numbers.silent, False)
+        _advance(
+            numbers,
+            weights,
+            chunk,
+            arrived[j],
+            own,
+            state,
+            _part(out, chunk, none3),
+            kept,
+            numbers.silent,
+            False,
+            scratch,
+        )
         if packed is not None and packs:
             kept = cast(_Kept, tuple(numbers.own(chunk[0], *kept)))  # h is made as in the backward pass
-            psi = memory.empty(
-                kept[0].shape, numbers.real
-            )  # in its place, a loop that is vectorised would be slower than into another
+            # In its place, a loop that is vectorised would be slower than into another.
+            psi = scratch("psi", kept[0].shape, numbers.real)
             packed.slopes.write(chunk[0], kept, psi)
             if numbers.silent:
                 (resting,) = numbers.own(chunk[0], resting)
                 call.code.loop("silence", numbers.dtype)(psi, own.pointer, own.index, resting, numbers.silent)
-            packed.put(j, psi)
+            packed.put(j, psi, scratch)
         if spiking:
             sent[j] = _Events(own.pointer, own.index[: own.pointer[-1]].copy(), numbers.none1)
 
@@ -720,7 +743,7 @@ def _forward(
 
 
 def _arrive(
-    numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Events]
+    numbers: _Numbers, call: _Call, x: Tensor | None, arrived: list[_Events], scratch: memory.Scratch
 ) -> Callable[[int], _Events] | None:  # fmt: skip
     """Fill in the input events of every chunk, parts of a list that came; or return what finds those of a chunk in x."""
     chunks, steps = numbers.chunks, numbers.steps
@@ -735,7 +758,7 @@ def _arrive(
 
     def find(j: int) -> _Events:
         k, lo, hi = looked[j]
-        return _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1))
+        return _find(numbers, call.code, given[k, lo:hi].reshape((hi - lo) * steps, -1), scratch)
 
     looked = [chunk for chunk in chunks if chunk[0] == 0] if shared else chunks
     if len(looked) == len(chunks):
@@ -752,10 +775,10 @@ def _arrive(
     return None
 
 
-def _find(numbers: _Numbers, code: Code, x: Array) -> _Events:
+def _find(numbers: _Numbers, code: Code, x: Array, scratch: memory.Scratch) -> _Events:
     """The events of some rows."""
-    room = x.size + 1
-    pointer, index, value = np.empty(len(x) + 1, np.int64), np.empty(room, np.int32), np.empty(room, numbers.real)
+    room, pointer = (x.size + 1,), np.empty(len(x) + 1, np.int64)
+    index, value = scratch("index", room, np.int32), scratch("value", room, numbers.real)
     counts = code.loop("events", numbers.dtype)(x, index, value, pointer) > 0
     return _Events(pointer, index[: pointer[-1]].copy(), value[: pointer[-1]].copy() if counts else numbers.none1)
 
@@ -803,6 +826,9 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     packed: _Packed | None = ctx.packed
     slopes = _Slopes(call, numbers) if packed is None else packed.slopes
     deltas: dict[int, Array] = {}
+    scratch = memory.Scratch()
+    by_lot = slopes.known and threads <= len(numbers.lots)
+    few = None if factors is None or factors.made is not None else (_array(factors.delta), _array(factors.w_in))
     retreat = call.code.loop(numbers.retreat_name, numbers.dtype)
     silence = call.code.loop("silence", numbers.dtype) if numbers.silent else None
     began = [numbers.all(state.get(name)) for name in ("v", recursion.second, "refractory")]
@@ -815,10 +841,21 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         chunk = chunks[j]
         if stored is not None:
             return cast(_Kept, tuple(numbers.own(chunk[0], *stored[j])))
-        kept = _room(numbers, chunk, wanted)
+        kept = _room(numbers, chunk, wanted, scratch if slopes.known else None)
         v, second, left = (_part(variable, chunk, none2).copy() for variable in began)
-        _advance(numbers, weights, chunk, ctx.arrived[j], ctx.sent[j], (v, second, left), none3, kept, 0, True)
+        _advance(numbers, weights, chunk, ctx.arrived[j], ctx.sent[j], (v, second, left), none3, kept, 0, True, scratch)
         return cast(_Kept, tuple(numbers.own(chunk[0], *kept)))
+
+    def sent_back(lo: int, hi: int) -> Array:
+        """The rows of some samples, of a gradient that came by its factors."""
+        if few is None:
+            return _array(cast(SentBack, factors).whole()[lo:hi])
+        delta, w = few
+        out = scratch("sent back", (hi - lo, steps, features), real)
+        call.code.loop("send_on", numbers.dtype)(
+            delta[lo:hi].reshape(-1, delta.shape[-1]), w, out.reshape(-1, features)
+        )
+        return out
 
     def through_time(j: int, kept: _Kept, psi: Array) -> None:
         chunk = chunks[j]
@@ -827,17 +864,22 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         if silence is not None:
             left = numbers.own(k, _part(began[2], chunk, none2))[0]
             silence(psi, ctx.sent[j].pointer, ctx.sent[j].index, left, numbers.silent)
-        above_it = _part(grad_output, chunk, none3) if factors is None else _array(factors.rows(lo, hi))
+        above_it = sent_back(lo, hi) if factors is not None else _part(grad_output, chunk, none3)
         given, seen, z, summed, v, second = numbers.own(
             k, above_it, _part(from_potentials, chunk, none3), _part(grad_z, chunk, none2),
             _part(sums, chunk, none3), grad_v[k, lo:hi], grad_second[k, lo:hi],
         )  # fmt: skip
-        delta = whole[k, lo:hi] if whole is not None and n == features else memory.empty((hi - lo, steps, n), real)
+        if whole is not None and n == features:
+            delta = whole[k, lo:hi]
+        else:
+            shape = (hi - lo, steps, n)
+            delta = scratch("delta", shape, real) if by_lot else memory.empty(shape, real)
         deltas[j] = delta
+        rows = scratch("rows", (3, hi - lo, n), real)
+        rows.fill(0.0)
         retreat(
             psi, given, seen, *kept[:3], ctx.sent[j].pointer, ctx.sent[j].index, *back[k], coefficients[k], v, second, z, delta,
-            summed, memory.zeros((3, hi - lo, n), real), np.empty(n + 3, np.int32), steps,
-            numbers.flags_of(k),
+            summed, rows, scratch("chosen", (n + 3,), np.int32), steps, numbers.flags_of(k),
         )  # fmt: skip
         if n < features:
             grad_v[k, lo:hi, :n], grad_second[k, lo:hi, :n] = v, second
@@ -855,7 +897,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     def task(j: int) -> None:
         k, lo, hi = chunks[j]
         if packed is not None:
-            psi = memory.empty((hi - lo, steps, numbers.widths[k]), real)
+            psi = scratch("psi", (hi - lo, steps, numbers.widths[k]), real)
             if packed.get(j, psi):
                 through_time(j, nothing, psi)
                 return
@@ -863,7 +905,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         psi = numbers.own(k, _part(from_readout, chunks[j], none3))[0]
         if neuron.spiking:
             own = kept[3] if adaptive else kept[0]
-            psi = memory.empty(own.shape, real)
+            psi = scratch("psi", own.shape, real)
             slopes.write(k, kept, psi)
         through_time(j, kept, psi)
 
@@ -910,7 +952,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
         pool.run(add_block, len(jobs))
         deltas.clear()
 
-    if slopes.known and threads <= len(numbers.lots):
+    if by_lot:
         pool.run(lot, len(numbers.lots))
     else:
         turns = itertools.zip_longest(*([(i, j) for j in own] for i, own in enumerate(numbers.lots)))
@@ -991,10 +1033,7 @@ def _sent_on(code: Code, delta: Tensor, w_in: Tensor) -> Tensor:
         return delta @ w_in
     send_on, rows, weights = code.loop("send_on", _name(delta)), _array(delta), _array(w_in)
     out = memory.empty((len(rows), weights.shape[1]), rows.dtype)
-    size = max(8, _CHUNK_AT_LEAST // max(1, out.shape[1]) // 8 * 8)
-    if out.size <= 2 * _CHUNK_AT_LEAST:  # of a chunk, whose thread is one of the pool already
-        send_on(rows, weights, out)
-        return torch.from_numpy(out)
+    size = max(8, _CHUNK_ELEMENTS // max(1, out.shape[1]) // 8 * 8)
     starts = range(0, len(rows), size)
     pool.run(
         lambda i: send_on(rows[starts[i] : starts[i] + size], weights, out[starts[i] : starts[i] + size]), len(starts)

@@ -5,12 +5,13 @@ lines; loops over weights took a third longer.
 """
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["empty", "zeros"]
+__all__ = ["Scratch", "empty", "zeros"]
 
 Array = np.ndarray[Any, Any]
 _LINE = 64
@@ -30,3 +31,20 @@ def _within(make: Any, shape: Sequence[int], dtype: Any) -> Array:
     """NumPy's memory it is, which asks for large pages: first touching 50 MB of torch's costs a tenth of a step."""
     held = make(math.prod(shape) * np.dtype(dtype).itemsize + _LINE, np.uint8)
     return np.ndarray(shape, dtype, held, -held.__array_interface__["data"][0] % _LINE)
+
+
+class Scratch:
+    """Arrays to work in, of each thread its own; one chunk after the other finds them in the cache.
+
+    ``scratch(name, shape, dtype)`` is what an earlier call of this thread left there.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, str], Array] = {}
+
+    def __call__(self, name: str, shape: Sequence[int], dtype: Any) -> Array:
+        key, size = (threading.get_ident(), name), math.prod(shape) * np.dtype(dtype).itemsize
+        held = self._held.get(key)
+        if held is None or len(held) < size:
+            held = self._held[key] = empty((size,), np.uint8)
+        return np.ndarray(shape, dtype, held)

@@ -36,18 +36,10 @@ class SentBack(Tensor):
         found.delta, found.w_in, found.product, found.made = delta, w_in, product, None
         return found
 
-    def rows(self, lo: int, hi: int) -> Tensor:
-        """Those of some samples, [hi - lo, T, K]."""
-        if self.made is not None:
-            return self.made[lo:hi]
-        some = self.delta[lo:hi]
-        found: Tensor = self.product(some.flatten(0, 1), self.w_in).unflatten(0, some.shape[:2])
-        return found
-
     def whole(self) -> Tensor:
         """The tensor, which from now on is what an operation in place changes."""
         if self.made is None:
-            self.made = self.rows(0, len(self.delta))
+            self.made = self.product(self.delta.flatten(0, 1), self.w_in).unflatten(0, self.delta.shape[:2])
         found: Tensor = self.made
         return found
 

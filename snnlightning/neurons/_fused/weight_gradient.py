@@ -55,29 +55,40 @@ class WeightGradient:
             width = min(width, room // 2 // row)
         self.width = max(4 * _LANES, width // _LANES * _LANES)
         self.starts = range(0, features, self.width)
-        self.parts = [
-            [memory.zeros((inputs, min(self.width, features - lo)), self.dtype) for lo in self.starts] for _ in members
-        ]
+        self.parts: list[dict[int, Array]] = [{} for _ in members]
 
     def add(self, lot: int, block: int, delta: Array, events: Any, delayed: int) -> None:
         """Add a chunk [S, T, n], of which n may be less than N, to one block of a lot: delta of a step times the events of it, or of the one before."""
-        lo, part = self.starts[block], self.parts[lot][block]
+        lo, part = self.starts[block], self._part(lot, block)
         if lo < delta.shape[-1]:
             hi = min(lo + part.shape[1], delta.shape[-1])
             self.loop(delta, events.pointer, events.index, events.value, delayed, lo, hi, 0, part)
 
     def add_all(self, member: int, whole: Array) -> None:
         """Add [M, N] to a member's."""
-        for lo, part in zip(self.starts, self.parts[self.members.index(member)], strict=True):
+        lot = self.members.index(member)
+        for block, lo in enumerate(self.starts):
+            part = self._part(lot, block)
             np.add(part, whole[:, lo : lo + part.shape[1]], out=part)
 
     def whole(self) -> Array:
         """[K, N, M]."""
         found = memory.empty(self.shape, self.dtype)
         for member in range(self.shape[0]):
-            own = [parts for k, parts in zip(self.members, self.parts, strict=True) if k == member]
+            own = [lot for lot, k in enumerate(self.members) if k == member]
             for block, lo in enumerate(self.starts):
-                for parts in own[1:]:
-                    own[0][block] += parts[block]
-                self.turn(own[0][block], found[member, lo : lo + self.width])
+                total = self._part(own[0], block)
+                for lot in own[1:]:
+                    total += self._part(lot, block)
+                self.turn(total, found[member, lo : lo + self.width])
         return found
+
+    def _part(self, lot: int, block: int) -> Array:
+        """[M, n]; zeros come from the thread that adds first."""
+        part = self.parts[lot].get(block)
+        if part is None:
+            _, features, inputs = self.shape
+            part = self.parts[lot][block] = memory.zeros(
+                (inputs, min(self.width, features - self.starts[block])), self.dtype
+            )
+        return part
