@@ -60,7 +60,7 @@ _CHUNKS, _CHUNK_AT_LEAST = 8, 200_000
 number by much: what Python does for a chunk takes as long as 15,000 elements."""
 
 
-_STORED_BYTES = 2**24
+_STORED_BYTES = 2**23
 """Variables of all steps that take up to so much are stored; of more, the surrogate's h is packed, or they are computed again."""
 
 
@@ -68,7 +68,7 @@ _PACKED_BYTES = 2**24
 """What packed h may take; chunks for which there is no room left are computed again in the backward pass."""
 
 
-_WIDE = 256
+_WIDE = 128
 """Neurons from which h is packed: it saves a tenth of a step at 256 and costs a quarter of the bytes that potentials take."""
 
 
@@ -468,7 +468,10 @@ class _Layer(torch.autograd.Function):
         states = [last[name] for name in call.neuron.state_names]
         if call.keep:
             ctx.call, ctx.numbers, ctx.arrived, ctx.sent, ctx.stored = call, numbers, arrived, sent, stored
-            ctx.reads, ctx.packed, ctx.weights = reads, packed, {**weights, "drive": None}  # saved below
+            ctx.reads, ctx.packed = reads, packed
+            if stored is not None or (packed is not None and len(packed.chunks) == len(numbers.chunks)):
+                weights = {"w_rec_t": weights["w_rec_t"]}  # nothing will be computed again
+            ctx.weights = {**weights, "drive": None}  # saved below
             ctx.finite = _finite([cast(Array, numbers.all(s)) for s in states])
             ctx.save_for_backward(drive, w_in, bias, w_rec, *rest)
         ctx.set_materialize_grads(False)
@@ -734,12 +737,17 @@ def _forward(
 
     pool.run(task, len(chunks))
     if find is not None:
-        call.found.extend(arrived)
+        arrived = _in_one(numbers, arrived, call.found)
     if spiking:
-        call.sent.append(_Events.joined(sent))
-        at = [k * numbers.batch for k, _, _ in chunks]
-        sent = [call.sent[0].part(a + lo, a + hi, steps) for a, (_, lo, hi) in zip(at, chunks, strict=True)]
+        sent = _in_one(numbers, sent, call.sent)
     return arrived, sent
+
+
+def _in_one(numbers: _Numbers, parts: list[_Events], joined: list[_Events]) -> list[_Events]:
+    """The events of each chunk in the memory of one list, which is added to ``joined``."""
+    joined.append(whole := _Events.joined(parts))
+    steps, batch = numbers.steps, numbers.batch
+    return [whole.part(k * batch + lo, k * batch + hi, steps) for k, lo, hi in numbers.chunks]
 
 
 def _arrive(

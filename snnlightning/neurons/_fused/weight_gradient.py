@@ -17,7 +17,7 @@ __all__ = ["WeightGradient", "lots"]
 Array = np.ndarray[Any, Any]
 
 _LANES = 16
-_SMALL, _LARGE = 2**20, 2**22
+_SMALL, _LARGE = 2**19, 2**22
 """Bytes of a layer's gradients up to which there are four lots, and two; each lot has gradients of its own."""
 
 
@@ -72,15 +72,17 @@ class WeightGradient:
             np.add(part, whole[:, lo : lo + part.shape[1]], out=part)
 
     def whole(self) -> Array:
-        """[K, N, M]."""
+        """[K, N, M]; what was added is gone then."""
+        first = [self.members.index(member) for member in range(self.shape[0])]
+        for lot, member in enumerate(self.members):
+            for block in sorted(self.parts[lot]) if lot not in first else ():
+                total = self._part(first[member], block)
+                total += self.parts[lot].pop(block)
         found = memory.empty(self.shape, self.dtype)
-        for member in range(self.shape[0]):
-            own = [lot for lot, k in enumerate(self.members) if k == member]
+        for member, lot in enumerate(first):
             for block, lo in enumerate(self.starts):
-                total = self._part(own[0], block)
-                for lot in own[1:]:
-                    total += self._part(lot, block)
-                self.turn(total, found[member, lo : lo + self.width])
+                self.turn(self._part(lot, block), found[member, lo : lo + self.width])
+                del self.parts[lot][block]
         return found
 
     def _part(self, lot: int, block: int) -> Array:
