@@ -40,7 +40,8 @@ def run(task: Callable[[int], None], count: int) -> None:
 
     Which thread runs which task is left open, so a task may write only to what is its own.
     """
-    threads = min(torch.get_num_threads(), count)
+    everybody = torch.get_num_threads()
+    threads = min(everybody, count)
     if threads <= 1:
         for k in range(count):
             task(k)
@@ -55,11 +56,13 @@ def run(task: Callable[[int], None], count: int) -> None:
             for k in todo:  # after an error nobody takes another task
                 del k
 
-    region = None if _forked else _parallel_region()
+    # All of torch's take part, as in its own operations (GNU OpenMP ends threads that a smaller team leaves out). Each wants the
+    # interpreter lock for some microseconds to see that nothing is left; where that would be most of them, they are left alone.
+    region = None if _forked or everybody > 2 * count else _parallel_region()
     if region is None:
         _on_our_own(work, threads)
     else:
-        _on_those_of_torch(region, work, threads)
+        _on_those_of_torch(region, work, everybody)
 
 
 @functools.cache
