@@ -534,8 +534,6 @@ def _around(x: Tensor | Events, w_in: Tensor) -> str | None:
 
 def _for_cpu(x: Tensor | Events, w_in: Tensor) -> str | None:
     """What they have against kernels on the CPU."""
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast is on, and the kernels do not compute in half precision"
     for name, tensor in (("x", x), ("w_in", w_in)):
         if tensor.device.type != "cpu":
             return f"{name} is on {tensor.device.type}, and the kernels run on the CPU"

@@ -1,10 +1,10 @@
 """One command: training steps of ours, of a tuned loop in PyTorch and of other libraries, in one run.
 
     pip install 'snnlightning[bench]'
-    python benchmarks/kernels --everything FOLDER --page docs/performance.md     # all of the page, 12 minutes; goes on where it ended
+    python benchmarks/kernels --everything FOLDER --page docs/performance.md     # all of the page, 25 minutes; goes on where it ended
     python benchmarks/kernels [--works "W2 128x32,W3"] [--threads 1] [--repeats 5] [--memory] [--json FILE] [--page PAGE]
 
-A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns, in an order drawn anew for each round; medians of wall time with
+A step is zero gradients, forward, loss, backward. All candidates live in one process and take turns, in an order drawn anew for each round: two steps, of which the second is timed. Medians of wall time with
 the spread, and CPU time of the process beside it, which other jobs on the machine disturb less. ``--memory`` adds the peak of one
 step above what was there before, in a process of its own each (Linux). Spikes and gradients of ours are compared with the
 reference's before anything is timed. Nothing is asserted; compare ratios. ``--page`` writes table and picture into the page.
@@ -31,22 +31,24 @@ PACKAGES = ("torch", "numba", "numpy", "norse", "snntorch", "spikingjelly", "sin
 
 
 SCALING = "T 25,T 400,H 32,H 512,batch 4,batch 256,input 5 %,input 20 %,activity 20 %"
+ALL = "W2 128x32,W2 256x32,W2 128x256,W2 256x256,W2 512x256,Wpop,W3,W1 512 dense,W1 512 sparse"
 PARTS: dict[str, list[str]] = {
-    "one": ["--works", "W2 128x32,W2 256x32,W2 128x256,W2 256x256,W2 512x256,Wpop,W3,W1 512 dense,W1 512 sparse"],
+    "two": ["--works", ALL, "--threads", "2"],
+    "one": ["--works", ALL],
     "superspike": ["--works", "W2 256x256", "--surrogates", "superspike"],
     "scaling": ["--works", f"W2 128x32,{SCALING}", "--only", "tuned eager;numba;cpp"],
-    "two": ["--works", "W2 128x32,W2 256x256,Wpop,W3", "--threads", "2"],
+    "superspike, two": ["--works", "W2 256x256", "--surrogates", "superspike", "--threads", "2"],
     "large": [
         "--works",
         "W1 4096 dense,W1 4096 sparse",
         "--only",
-        "tuned eager;norse;numba;cpp;numba, events;cpp, events",
+        "tuned eager;norse;numba;cpp;numba, events;cpp, events;tuned eager, bf16;numba, bf16",
     ],
     "large, two": [
         "--works",
         "W1 4096 dense,W1 4096 sparse",
         "--only",
-        "tuned eager;norse;numba;cpp",
+        "tuned eager;norse;numba;cpp;numba, events;cpp, events;tuned eager, bf16;numba, bf16",
         "--threads",
         "2",
     ],
@@ -62,7 +64,7 @@ PARTS: dict[str, list[str]] = {
 
 
 def candidates(work: Any, surrogate: str) -> dict[str, Callable[[], Callable[[], Any]]]:
-    from own import eager, own
+    from own import eager, half, own
     from peers import PEERS
 
     if work.members > 1:
@@ -89,6 +91,9 @@ def candidates(work: Any, surrogate: str) -> dict[str, Callable[[], Callable[[],
         found |= {
             f"{name}, events": lambda name=name: own(work, surrogate, name, events=True) for name in ("numba", "cpp")
         }
+    else:
+        found |= {"tuned eager, bf16": lambda: half(eager(work, surrogate))}
+        found |= {f"{name}, bf16": lambda name=name: half(own(work, surrogate, name)) for name in ("numba", "cpp")}
     return found
 
 

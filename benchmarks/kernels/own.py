@@ -11,7 +11,7 @@ from works import Work
 import snnlightning as snn
 from snnlightning.initializers import ScaledNormal
 
-__all__ = ["SURROGATES", "eager", "network", "own", "population"]
+__all__ = ["SURROGATES", "eager", "half", "network", "own", "population"]
 
 SURROGATES = {"triangle": snn.Triangle(gamma=1.0, slope=2.0), "superspike": snn.SuperSpike()}
 
@@ -48,6 +48,16 @@ def own(work: Work, surrogate: str, backend: str, *, events: bool = False) -> Ca
         return out.records[0].output.detach(), [p.grad for p in net.parameters()]
 
     return step
+
+
+def half(step: Callable[[], Any]) -> Callable[[], Any]:
+    """A step under autocast: the product of dense input in bfloat16."""
+
+    def half_step() -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return step()
+
+    return half_step
 
 
 class _Eager(nn.Module):

@@ -6,8 +6,8 @@ from typing import Any
 __all__ = ["write"]
 
 BEGIN, END = "<!-- benchmarks/kernels: written by the command below -->", "<!-- benchmarks/kernels: end -->"
-OWN = ("numba", "numba, events", "cpp", "cpp, events")
-NO_PEER = (*OWN, "numba, separate", "cpp, separate", "torch LSTM")
+OWN = ("numba", "numba, events", "numba, bf16", "cpp", "cpp, events")
+NO_PEER = (*OWN, "tuned eager, bf16", "cpp, bf16", "numba, separate", "cpp, separate", "torch LSTM")
 WANTED = {
     "Wpop": (10.0, 10.0),
     "W2": (4.0, 6.0),
@@ -75,8 +75,8 @@ def scaling(found: dict[str, Any]) -> list[str]:
 def summary(found: dict[str, Any]) -> list[str]:
     lines = [
         "Time of the fastest other candidate (best peer or tuned loop) over ours (must and aim for dense input; with events 5 / 8 on W2):", "",
-        "| work, surrogate | fastest other | numba | numba, events | cpp | cpp, events | must / aim |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"| work, surrogate | fastest other | {' | '.join(OWN)} | must / aim |",
+        f"| --- | --- | {' | '.join('---' for _ in OWN)} | --- |",
     ]  # fmt: skip
     for result in found["results"]:
         if result.get("part") in ("scaling", "memory"):
@@ -119,7 +119,8 @@ def draw(file: Path, found: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8.0, 6.0), dpi=110)
-    results = [r for r in found["results"] if r["threads"] == 1 and r.get("part") != "memory"]
+    timed = [r for r in found["results"] if r.get("part") != "memory"]
+    results = [r for r in timed if r["threads"] == 1] or timed
     markers = {"numba": "o", "numba, events": "^", "cpp": "s", "cpp, events": "D"}
     seen = set()
     xs = [fastest(result["rows"], "cpu_ms")[1] for result in results]

@@ -591,12 +591,42 @@ def test_what_the_kernels_cannot_do_is_refused_by_name_and_given_to_the_referenc
         assert torch.equal(scan(neuron, x, w_in, spike=spike).output, expected)
 
 
-def test_autocast_and_transforms_take_the_reference():
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward too"])
+@pytest.mark.parametrize("neuron", [CubaLIF(), CubaLIF(ordering="spytorch", reset="zero"), ALIF(), LI()], ids=str)
+@both_ways
+@backends
+def test_autocast_makes_the_product_of_dense_input_half_and_nothing_else(neuron, backward, backend, way):
+    tensors = inputs(neuron, 63, dtype=torch.float32)
+    names = [
+        name for name in ("w_in", "bias", "w_rec", "x", *(f"state {n}" for n in neuron.state_names)) if name in tensors
+    ]
+    given = {name: tensors[name].requires_grad_() for name in names}
+
+    def step(half: bool, product: Any = None) -> list[Tensor]:
+        x, w_in, bias = (given[name] for name in ("x", "w_in", "bias"))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            source = (x, w_in) if product is None else (product(x, w_in, bias).float(), None)
+            trace = scan(
+                neuron, *source, given.get("w_rec"), bias=bias if product is None else None, backend=backend,
+                state=tuple(given[f"state {n}"] for n in neuron.state_names), spike=SuperSpike() if neuron.spiking else None,
+            )  # fmt: skip
+            loss = trace.output.square().sum() + trace.state[-1].sin().sum()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half and backward):
+            grads = torch.autograd.grad(loss, list(given.values()))
+        found = [trace.output, *trace.state, *grads]
+        assert {tensor.dtype for tensor in found} == {torch.float32}
+        return found
+
+    found, full = step(half=True), step(half=False)
+    expected = full if way == "events" else step(half=True, product=torch.nn.functional.linear)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert torch.equal(found[1], full[1]) == (way == "events")
+
+
+def test_transforms_take_the_reference():
     layer, x = layer_and_input()
     layer = layer.float()
     w_in, args = layer.w_in.detach(), (CubaLIF(), x.float())
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert "autocast is on" in supports("numba", *args, w_in, SuperSpike())
 
     def run(w: Tensor) -> Tensor:
         assert "a transform of torch.func" in supports("numba", *args, w, SuperSpike())

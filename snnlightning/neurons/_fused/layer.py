@@ -17,6 +17,7 @@ Members: K networks of one shape are K times as many tasks, each with the weight
 array has the axis K, of size 1 where the caller has none.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -174,7 +175,7 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     if way is None:
         (way,) = set(ways(code, work))
     if way == "plain":
-        return work.plain(drive_of(dense(x).to(dtype), w_in, bias), w_rec, state, learned)
+        return work.plain(drive_of(dense(x).to(dtype), w_in, bias).to(dtype), w_rec, state, learned)
     sparse = way == "events"
     arrived = _Events.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
@@ -190,10 +191,12 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
         code, work.neurons, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, w_rec is not None, work.members,
         x.shape, arrived, found, sent, reduction, work.sizes, work.recurrent, _made_by_a_layer(read),
     )  # fmt: skip
-    drive = drive_of(read, w_in, bias) if not sparse and read is not None else None
-    output, *rest = _Layer.apply(
-        call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *inputs, *state,
-    )  # fmt: skip
+    # The one thing that autocast makes half.
+    drive = drive_of(read, w_in, bias).to(dtype) if not sparse and read is not None else None
+    with _in_full():
+        output, *rest = _Layer.apply(
+            call, read if sparse else None, drive, w_in if sparse else None, bias if sparse else None, w_rec, *inputs, *state,
+        )  # fmt: skip
     last = tuple(rest[: len(state)])
     trace = Trace(output, last, (rest[-1] if neuron.spiking else output) if potentials else None)
     if neuron.spiking:
@@ -205,6 +208,11 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     if isinstance(x, Tensor) and x.dtype == dtype and (events is not None or found):
         trace = trace._replace(arrived=_listed(found, x) if events is None else events.beside(x))
     return trace
+
+
+def _in_full() -> contextlib.AbstractContextManager[Any]:
+    """The loops compute in the precision of the weights, also under autocast."""
+    return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else contextlib.nullcontext()
 
 
 def _made_by_a_layer(x: Tensor | None) -> bool:
@@ -275,9 +283,11 @@ def _density(code: Code, x: Tensor, features: int) -> float:
 def _break_even(features: int, looking_ns: float) -> float:
     """The density below which events are cheaper than a matrix product, forward and backward, for N neurons.
 
-    Measured per element of x: a product costs 0.4 + N / 24 ns, looking for events 0.3 ns, an event 3 + N / 8 ns.
+    Measured per element of x: a product costs 0.4 + N / 24 ns (half of it where autocast makes it half), looking for events 0.3 ns,
+    an event 3 + N / 8 ns.
     """
-    return (0.4 + features / 24.0 - looking_ns) / (3.0 + features / 8.0)
+    product_ns = (0.4 + features / 24.0) * (0.5 if torch.is_autocast_enabled("cpu") else 1.0)
+    return (product_ns - looking_ns) / (3.0 + features / 8.0)
 
 
 def _name(tensor: Tensor) -> str:
@@ -481,10 +491,11 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         # What overflows belongs to a member whose gradients are not finite, and is seen there.
-        with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"):
+        with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"), _in_full():
             found = _backward(ctx, grads) if ctx.finite.any() else None
         if not ctx.finite.all():
-            found = _where(ctx, found, _reference_backward(ctx, grads))
+            with _in_full():
+                found = _where(ctx, found, _reference_backward(ctx, grads))
         assert found is not None
         return refuse_second_derivative(found)
 
