@@ -26,6 +26,7 @@ from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaL
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._cpp import code as cpp_code
 from snnlightning.neurons._fused import layer as fused_layer
+from snnlightning.neurons._fused import weight_gradient
 from snnlightning.neurons._fused.formula import formula
 from snnlightning.neurons._numba import code as numba_code
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
@@ -444,17 +445,22 @@ def test_spikes_that_were_changed_in_place_arrive_changed(backend):
         assert torch.allclose(found, scan(LI(), spikes.clone(), readout, backend="reference").output)
 
 
+@pytest.mark.parametrize("lots", [4, 2, 1])
+@pytest.mark.parametrize("of_x", [False, True])
 @backends
-def test_any_number_of_threads_gives_the_same_bits(backend):
-    """In single precision, where another order of the sums would show."""
+def test_any_number_of_threads_gives_the_same_bits(backend, lots, of_x, monkeypatch):
+    """In single precision, where another order of the sums would show; more and fewer threads than lots, several chunks for each."""
     torch.manual_seed(0)
+    monkeypatch.setattr(fused_layer, "_CHUNK_ELEMENTS", 3 * 15 * 63)
+    monkeypatch.setattr(weight_gradient, "_SMALL", 2**40 if lots == 4 else 0)
+    monkeypatch.setattr(weight_gradient, "_LARGE", 2**40 if lots == 2 else 0)
     layer = SpikingLayer(90, 63, neuron=CubaLIF(learn_tau="per_neuron"), recurrent=True, bias=True, backend=backend)
     with torch.no_grad():
         layer.w_in.mul_(6.0)
-    x, before = (torch.rand(37, 15, 90) < 0.05).float(), torch.get_num_threads()
+    x, before = (torch.rand(37, 15, 90) < 0.05).float().requires_grad_(of_x), torch.get_num_threads()
     found = []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 2, 3, 4, 5, 8):
             torch.set_num_threads(threads)
             layer.zero_grad()
             output, state = layer(x)

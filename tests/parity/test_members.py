@@ -90,6 +90,23 @@ def test_each_member_equals_itself_alone(neuron, shared, backend):
         torch.testing.assert_close(together["grad x"], whole, rtol=1e-9, atol=1e-9)
 
 
+@NUMBA
+@pytest.mark.parametrize("neuron", [n for n in NEURONS if n.spiking], ids=lambda n: type(n).__name__)
+def test_each_member_has_the_bits_that_it_has_alone(neuron):
+    """With states, among which may be spikes that are on their way: products beside the loops round as alone too."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        name: t.float() if name == "x" else 0.5 * torch.randn(t.shape, generator=generator)
+        for name, t in case(neuron, shared=False).items()
+    }
+    together = outcome([neuron] * K, tensors, "numba", [Triangle()] * K)
+    for k in range(K):
+        alone = outcome(neuron, {name: t[k] for name, t in tensors.items()}, "numba", Triangle())
+        assert alone["output"].any()
+        for name, expected in alone.items():
+            assert torch.equal(together[name][k], expected), name
+
+
 @backends
 @pytest.mark.parametrize("shape", [(), (K, 1), (K, N)], ids=str)
 def test_coefficients_of_members_get_their_gradients_in_their_own_shape(shape, backend):

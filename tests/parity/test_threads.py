@@ -1,6 +1,10 @@
 """Threads of the compiled loops: what they run on, what becomes of errors, and where their arrays begin."""
 
+import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -9,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import snnlightning
 from snnlightning.neurons._fused import memory, pool, weight_gradient
 
 OWN = pytest.param(True, id="own threads")
@@ -93,6 +98,54 @@ def test_an_interrupt_before_the_first_task_is_not_lost(monkeypatch):
     monkeypatch.setattr(pool, "_parallel_region", lambda: region)
     with pytest.raises(KeyboardInterrupt):
         pool.run(lambda k: None, 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_numpy_does_about_overflow_is_what_the_caller_has_set():
+    met, large = threading.Barrier(2, timeout=60), np.full(4, 3e38, np.float32)
+
+    def task(k: int) -> None:
+        met.wait()
+        large.sum()
+
+    with np.errstate(over="ignore"):
+        pool.run(task, 2)
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        pool.run(task, 2)
+
+
+FORKED = """
+    import os, signal
+    import numpy as np
+    import torch
+
+    torch.set_num_threads(2)
+    {before}
+    child = os.fork()
+    if not child:
+        signal.alarm(120)  # a hang ends here
+        from snnlightning.neurons import LIF
+        from snnlightning.scan import scan
+        from snnlightning.surrogates import Triangle
+        x = torch.from_numpy((np.arange(48 * 60 * 70).reshape(48, 60, 70) % 50 == 0).astype(np.float32))
+        w = torch.from_numpy(np.linspace(-1, 2, 128 * 70, dtype=np.float32).reshape(128, 70)).requires_grad_()
+        output = scan(LIF(), x, w, spike=Triangle(), backend="numba").output
+        output.backward(torch.from_numpy(np.ones(output.shape, np.float32)))  # torch's own threads are not there
+        os._exit(0 if np.isfinite(w.grad.numpy()).all() else 3)
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not say that a process was forked")
+def test_a_forked_process_that_imports_the_package_after_its_parent_used_torch_has_threads_of_its_own():
+    pytest.importorskip("numba", reason="Numba is not installed; pip install 'snnlightning[fast]'")
+    code = textwrap.dedent(FORKED.format(before="assert (torch.zeros(400_000) + 1).sum() == 400_000"))
+    path = str(Path(snnlightning.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False, timeout=200,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, "0"), done.stderr
 
 
 @pytest.mark.usefixtures("two_threads")

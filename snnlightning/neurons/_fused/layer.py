@@ -4,8 +4,8 @@ Forward keeps the weights, the state that came and two lists of events (what arr
 computed again in the backward pass, a few samples at a time, unless they are few. All of it is owned by the node, so gradients may be
 accumulated and any number of graphs may be alive at once.
 
-Samples are split into chunks whose size does not depend on the number of threads, and every sum runs in the order of the
-samples: results are the same bits for any number of threads.
+Samples are split into chunks, and chunks into lots, whose sizes do not depend on the number of threads. Sums run in the order of the samples
+within a lot and then in that of the lots: the loops give the same bits for any number of threads.
 
 Where something is not finite (weights, or a state or gradient on the way) the reference does the work: skipping zeros would
 hide 0 times infinity.
@@ -427,13 +427,13 @@ class _Numbers:
 
 
 def _chunks(batch: int, row: int) -> list[tuple[int, int]]:
-    """Samples in lots, of ``row`` elements each: as for a member alone, however many they are; how its parts add up depends on it."""
+    """Samples in chunks, of ``row`` elements each: as for a member alone, however many they are; how its parts add up depends on it."""
     row = max(1, row)
     wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
     size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
     count = -(-batch // size)
     if count > 1:
-        count += count % 2  # two lots of them, as long
+        count += count % 2  # two lots are as long then, where samples allow it
     size = max(1, -(-batch // count))  # as many in each
     return [(lo, min(lo + size, batch)) for lo in range(0, batch, size)]
 
@@ -652,7 +652,7 @@ def _weights(
 ) -> dict[str, Any]:
     first, by_block = None, []
     if w_rec is not None and "z" in state:
-        first = numbers.all(state["z"].detach() @ w_rec.detach().mT)
+        first = numbers.all(_of_each(numbers, lambda z, w: z @ w.mT, state["z"].detach(), w_rec.detach(), True))
     if w_in is not None and numbers.blocks:
         rows = _array(w_in)
         by_block = [numbers.turned(rows[None, lo:hi])[0] for lo, hi in numbers.blocks]
@@ -664,6 +664,20 @@ def _weights(
         "w_rec_t": None if w_rec is None else numbers.turned(cast(Array, numbers.all(w_rec))),
         "first": first,
     }
+
+
+def _of_each(
+    numbers: _Numbers, product: Callable[[Tensor, Tensor], Tensor], z: Tensor, other: Tensor, square: bool
+) -> Tensor:
+    """A product with z [K, B, N], of a matrix [K, N, N] when ``square``, or of [K, B, N]; each member's rounds as it does alone."""
+    if not numbers.axis:
+        return product(z, other)
+    made = []
+    for k, n in enumerate(numbers.widths):
+        own = product(settled(z[k, :, :n]), settled(other[k, :n, :n] if square else other[k, :, :n]))
+        rest = numbers.features - n
+        made.append(F.pad(own, (0, rest, 0, 0 if square else rest)))
+    return torch.stack(made)
 
 
 def _advance(
@@ -989,10 +1003,12 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     if at_start is not None:
         delta_0 = numbers.given_back(at_start)
         if grad_w_rec is not None:
-            for k, own in enumerate(numbers.all(state["z"].detach().mT @ delta_0)):
+            for k, own in enumerate(
+                numbers.all(_of_each(numbers, lambda z, d: z.mT @ d, state["z"].detach(), delta_0, False))
+            ):
                 grad_w_rec.add_all(k, own)
         if through_w_rec:
-            firsts["z"] = delta_0 @ w_rec.detach()
+            firsts["z"] = _of_each(numbers, torch.matmul, delta_0, w_rec.detach(), True)
     if "refractory" in state and above["refractory"] is not None:
         # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
         firsts["refractory"] = above["refractory"] * (state["refractory"] >= steps)

@@ -13,15 +13,28 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 __all__ = ["run"]
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
-_forked = False
+
+
+def _was_forked() -> bool:
+    """Whether this process began as the copy of another one, where Linux says so (PF_FORKNOEXEC of /proc/self/stat)."""
+    try:
+        flags = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[6]
+        return bool(int(flags) & 0x40)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+_forked = _was_forked()  # and perhaps after its parent had used the team
 
 
 def _forget() -> None:
@@ -38,7 +51,8 @@ if hasattr(os, "register_at_fork"):
 def run(task: Callable[[int], None], count: int) -> None:
     """task(0), ..., task(count - 1), on up to ``torch.get_num_threads()`` threads, this one included.
 
-    Which thread runs which task is left open, so a task may write only to what is its own.
+    Which thread runs which task is left open, so a task may write only to what is its own. What NumPy does about overflow and the like
+    is what this thread has set.
     """
     everybody = torch.get_num_threads()
     threads = min(everybody, count)
@@ -48,10 +62,13 @@ def run(task: Callable[[int], None], count: int) -> None:
         return
     todo = iter(range(count))  # next() of a range iterator is one step of the interpreter: no two threads get the same
 
+    handling: Any = np.geterr()
+
     def work() -> None:
         try:
-            for k in todo:
-                task(k)
+            with np.errstate(**handling):
+                for k in todo:
+                    task(k)
         finally:
             for k in todo:  # after an error nobody takes another task
                 del k

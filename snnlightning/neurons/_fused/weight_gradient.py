@@ -53,7 +53,7 @@ class WeightGradient:
         width, row = -(-features // threads), inputs * self.dtype.itemsize
         if count == 1 and features * row > room:
             width = min(width, room // 2 // row)
-        self.width = max(4 * _LANES, width // _LANES * _LANES)
+        self.width = max(4 * _LANES, -(-width // _LANES) * _LANES)
         self.starts = range(0, features, self.width)
         self.parts: list[dict[int, Array]] = [{} for _ in members]
 
