@@ -56,9 +56,6 @@ class Code(Protocol):
 
 _CHUNK_ELEMENTS = 2**17
 """S T N of a chunk: its potentials stay in the cache of one core."""
-_CHUNKS, _CHUNK_AT_LEAST = 8, 200_000
-"""Batches are split into at least so many chunks, as far as there are samples and S T N does not fall below the second
-number by much: what Python does for a chunk takes as long as 15,000 elements."""
 
 
 _STORED_BYTES = 2**23
@@ -429,8 +426,7 @@ class _Numbers:
 def _chunks(batch: int, row: int) -> list[tuple[int, int]]:
     """Samples in chunks, of ``row`` elements each: as for a member alone, however many they are; how its parts add up depends on it."""
     row = max(1, row)
-    wanted = min(_CHUNKS, max(1, batch * row // _CHUNK_AT_LEAST))
-    size = max(1, min(_CHUNK_ELEMENTS // row, -(-batch // wanted)))
+    size = max(1, min(_CHUNK_ELEMENTS // row, batch))
     count = -(-batch // size)
     if count > 1:
         count += count % 2  # two lots are as long then, where samples allow it

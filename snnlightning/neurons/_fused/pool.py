@@ -114,9 +114,8 @@ def _on_those_of_torch(region: Callable[..., None], work: Callable[[], None], th
     region(_Body(body), None, threads, 0)
     if errors:
         raise errors[0]
-    if (
-        threading.get_ident() not in began
-    ):  # a signal's handler raised in the first moment of ``body``, which ctypes only prints
+    # A signal came while the team began, and its handler raised before ``body`` could see it: ctypes prints what that was.
+    if threading.get_ident() not in began:
         raise KeyboardInterrupt
 
 
