@@ -26,8 +26,9 @@ from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaL
 from snnlightning.neurons._cpp import building
 from snnlightning.neurons._cpp import code as cpp_code
 from snnlightning.neurons._fused import layer as fused_layer
-from snnlightning.neurons._fused import weight_gradient
+from snnlightning.neurons._fused import limits, slopes
 from snnlightning.neurons._fused.formula import formula
+from snnlightning.neurons._fused.forward import Forward
 from snnlightning.neurons._numba import code as numba_code
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.scan import scan, supports
@@ -66,6 +67,11 @@ all_variants = pytest.mark.parametrize("neuron", ALL)
 SIZES = (1, 7, 33, 63, 100)
 
 
+def limited(monkeypatch, **changes):
+    """With other limits from here on."""
+    monkeypatch.setattr(limits, "in_use", dataclasses.replace(limits.in_use, **changes))
+
+
 @pytest.fixture(autouse=True)
 def way(request, monkeypatch):
     """Inputs go by events at any density, unless a test asks for the matrix product; variables are then computed again."""
@@ -73,8 +79,7 @@ def way(request, monkeypatch):
     limit = 2.0 if asked == "events" else -1.0
     monkeypatch.setattr(fused_layer, "_break_even", lambda features, looking_ns: limit)
     if asked == "product":
-        monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)
-        monkeypatch.setattr(fused_layer, "_PACKED_BYTES", 0)
+        limited(monkeypatch, stored_bytes=-1, packed_bytes=0)
     return asked
 
 
@@ -299,17 +304,15 @@ def test_a_packed_derivative_gives_the_bits_of_one_computed_again(neuron, potent
     )
     tensors = inputs(neuron, 100, dtype=torch.float32, density=0.05, batch=9)
     given = [tensors[name].requires_grad_() for name in ("x", "w_in", "w_rec")]
-    monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)
-    monkeypatch.setattr(fused_layer, "_WIDE", 0)
-    monkeypatch.setattr(fused_layer, "_CHUNK_ELEMENTS", 3 * STEPS * 100)
-    packed, put = [], fused_layer._Packed.put
-    monkeypatch.setattr(
-        fused_layer._Packed, "put", lambda own, *given: (put(own, *given), packed.append(len(own.chunks)))
-    )
+    limited(monkeypatch, stored_bytes=-1)
+    limited(monkeypatch, packed_neurons=0)
+    limited(monkeypatch, chunk_elements=3 * STEPS * 100)
+    packed, put = [], slopes.Packed.put
+    monkeypatch.setattr(slopes.Packed, "put", lambda own, *given: (put(own, *given), packed.append(len(own.chunks))))
     for spike in (Triangle(), Sparse(SuperSpike(), 0.4), SuperSpike()):
         found, counts = [], []
         for room in (0, 1600, 10**6):
-            monkeypatch.setattr(fused_layer, "_PACKED_BYTES", room)
+            limited(monkeypatch, packed_bytes=room)
             packed.clear()
             trace = scan(neuron, *given, spike=spike, potentials=potentials, backend=backend)
             counts.append(packed[-1] if packed else 0)
@@ -328,10 +331,10 @@ def test_weights_that_go_block_by_block_give_the_bits_of_those_that_go_whole(neu
     given = [tensors[name].requires_grad_() for name in ("x", "w_in", "bias", "w_rec") if name in tensors]
     spike = Triangle() if neuron.spiking else None
     found, threads = [], torch.get_num_threads()
-    monkeypatch.setattr(fused_layer, "_STORED_BYTES", -1)  # so that the drive is made again in the backward pass
+    limited(monkeypatch, stored_bytes=-1)  # so that the drive is made again in the backward pass
     try:
         for cached, count in ((10**9, 1), (0, 1), (0, 3)):
-            monkeypatch.setattr(fused_layer, "_CACHED_BYTES", cached)
+            limited(monkeypatch, cached_bytes=cached)
             torch.set_num_threads(count)
             trace = scan(neuron, *given[:2], *given[3:], bias=given[2], spike=spike, backend=backend)
             loss = trace.output.square().sum() + trace.state[-1].sin().sum()
@@ -451,9 +454,8 @@ def test_spikes_that_were_changed_in_place_arrive_changed(backend):
 def test_any_number_of_threads_gives_the_same_bits(backend, lots, of_x, monkeypatch):
     """In single precision, where another order of the sums would show; more and fewer threads than lots, several chunks for each."""
     torch.manual_seed(0)
-    monkeypatch.setattr(fused_layer, "_CHUNK_ELEMENTS", 3 * 15 * 63)
-    monkeypatch.setattr(weight_gradient, "_SMALL", 2**40 if lots == 4 else 0)
-    monkeypatch.setattr(weight_gradient, "_LARGE", 2**40 if lots == 2 else 0)
+    limited(monkeypatch, chunk_elements=3 * 15 * 63)
+    limited(monkeypatch, few_bytes=2**40 if lots == 4 else 0, many_bytes=2**40 if lots == 2 else 0)
     layer = SpikingLayer(90, 63, neuron=CubaLIF(learn_tau="per_neuron"), recurrent=True, bias=True, backend=backend)
     with torch.no_grad():
         layer.w_in.mul_(6.0)
@@ -491,7 +493,7 @@ def test_no_event_at_all_and_an_event_everywhere(backend):
 def test_the_density_decides_which_way_the_input_goes(monkeypatch):
     monkeypatch.undo()
     seen = []
-    monkeypatch.setattr(fused_layer, "_find", lambda *a, find=fused_layer._find: seen.append(1) or find(*a))
+    monkeypatch.setattr(Forward, "_find", lambda *a, find=Forward._find: seen.append(1) or find(*a))
     w_in = torch.ones(256, 90)
     for density, expected in ((0.02, True), (1.0, False)):
         seen.clear()
@@ -503,7 +505,7 @@ def test_the_density_decides_which_way_the_input_goes(monkeypatch):
 
 def test_the_next_layer_takes_the_events_of_the_one_before(monkeypatch):
     seen = []
-    monkeypatch.setattr(fused_layer, "_find", lambda *a, find=fused_layer._find: seen.append(1) or find(*a))
+    monkeypatch.setattr(Forward, "_find", lambda *a, find=Forward._find: seen.append(1) or find(*a))
     layer, x = layer_and_input()
     spikes = layer(x)[0]
     assert seen

@@ -13,6 +13,7 @@ from torch import Tensor
 from snnlightning.layers import Members, SpikingLayer, SpikingNetwork
 from snnlightning.neurons import LI, LIF, CubaLI, CubaLIF
 from snnlightning.neurons._fused import layer as fused_layer
+from snnlightning.neurons._fused import limits
 from snnlightning.neurons._fused.sent_back import SentBack
 from snnlightning.readouts import LastStep, MaxOverTime, MeanOverTime, SpikeCount
 from snnlightning.surrogates import SuperSpike, Triangle
@@ -227,10 +228,10 @@ def test_weights_that_change_before_it_is_read_do_not_change_it():
 
 
 def test_a_wide_readout_sends_the_product():
-    out = (net := network(classes=fused_layer._SHORT_ROW + 1))(data())
+    out = (net := network(classes=limits.in_use.short_row + 1))(data())
     (grad,) = torch.autograd.grad(out.logits.square().sum(), [out.records[1].output])
     assert type(grad) is Tensor
-    assert net.layers[-1].w_in.shape[0] > fused_layer._SHORT_ROW
+    assert net.layers[-1].w_in.shape[0] > limits.in_use.short_row
 
 
 def test_a_leaf_gets_a_tensor():

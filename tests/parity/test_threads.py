@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import snnlightning
-from snnlightning.neurons._fused import memory, pool, weight_gradient
+from snnlightning.neurons._fused import limits, memory, pool, weight_gradient
 
 OWN = pytest.param(True, id="own threads")
 THOSE_OF_TORCH = pytest.param(
@@ -188,6 +188,6 @@ def test_scratch_is_of_each_thread_and_grows():
     (37, 2**20 + 1, [18, 19]), (37, 2**22 + 1, [37]),
 ])  # fmt: skip
 def test_lots_hold_all_chunks_in_order(chunks, size, lengths):
-    found = weight_gradient.lots(chunks, size)
+    found = weight_gradient.lots(chunks, size, limits.in_use)
     assert [len(lot) for lot in found] == lengths
     assert [j for lot in found for j in lot] == list(range(chunks))

@@ -24,7 +24,15 @@ class Fused:
     """
 
     def __init__(self, known: type, recursion: Callable[[Any], Recursion]) -> None:
-        self.known, self.recursion = known, recursion
+        self.known, self._made = known, recursion
+        self._remembered = functools.lru_cache(256)(recursion)
+
+    def recursion(self, neuron: Any) -> Recursion:
+        """The one there is for this record, so that what was worked out for it is found again."""
+        try:
+            return self._remembered(neuron)
+        except TypeError:  # a number in it that cannot be looked up
+            return self._made(neuron)
 
     def supports(self, backend: str, neuron: NeuronLike, w_in: Tensor, spike: SpikeFunction | None) -> str | None:
         """None, or the reason why not."""

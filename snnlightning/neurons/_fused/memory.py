@@ -40,11 +40,15 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self._held: dict[tuple[int, str], Array] = {}
+        self._held: dict[tuple[int, str], tuple[Array, dict[Any, Array]]] = {}
 
-    def __call__(self, name: str, shape: Sequence[int], dtype: Any) -> Array:
-        key, size = (threading.get_ident(), name), math.prod(shape) * np.dtype(dtype).itemsize
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        key, wanted = (threading.get_ident(), name), (shape, dtype)
         held = self._held.get(key)
-        if held is None or len(held) < size:
-            held = self._held[key] = empty((size,), np.uint8)
-        return np.ndarray(shape, dtype, held)
+        if held is not None and (ready := held[1].get(wanted)) is not None:
+            return ready
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if held is None or len(held[0]) < size:
+            held = self._held[key] = empty((size,), np.uint8), {}
+        found = held[1][wanted] = np.ndarray(shape, dtype, held[0])
+        return found

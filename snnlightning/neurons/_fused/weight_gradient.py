@@ -11,19 +11,18 @@ from typing import Any
 import numpy as np
 
 from . import memory
+from .limits import Limits
 
 __all__ = ["WeightGradient", "lots"]
 
 Array = np.ndarray[Any, Any]
 
 _LANES = 16
-_SMALL, _LARGE = 2**19, 2**22
-"""Bytes of a layer's gradients up to which there are four lots, and two; each lot has gradients of its own."""
 
 
-def lots(chunks: int, size: int) -> list[range]:
+def lots(chunks: int, size: int, limits: Limits) -> list[range]:
     """The chunks of each lot, for gradients of so many bytes."""
-    count = min(chunks, 4 if size <= _SMALL and chunks >= 8 else 2 if size <= _LARGE else 1)
+    count = min(chunks, 4 if size <= limits.few_bytes and chunks >= 8 else 2 if size <= limits.many_bytes else 1)
     ends = [chunks * (i + 1) // count for i in range(count)]
     return [range(lo, hi) for lo, hi in zip([0, *ends], ends, strict=False)]
 

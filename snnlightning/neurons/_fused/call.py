@@ -1,0 +1,80 @@
+"""Call: what does not change during a call."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ...typing import Coefficients, NeuronLike, Plain, SpikeFunction
+from . import memory
+from .event_list import EventList
+from .plan import Plan
+from .recursion import Recursion
+from .slopes import Slopes
+
+__all__ = ["Call"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass
+class Call:
+    """One neuron, recursion, surrogate and set of coefficients per member.
+
+    Args:
+        plan: sizes, flags and loops.
+        neurons, recursions, spikes, coefficients: of each member.
+        plain: the reference.
+        potentials: whether they are returned.
+        keep: whether there will be a backward pass.
+        arrived: the events that came; None where they are looked for in x, or came as drive.
+        before: whether x is what another such node made; it reads a gradient by its factors.
+    """
+
+    plan: Plan
+    neurons: Sequence[NeuronLike]
+    recursions: Sequence[Recursion]
+    spikes: Sequence[SpikeFunction | None]
+    coefficients: Sequence[Coefficients]
+    plain: Plain
+    potentials: bool
+    keep: bool
+    arrived: EventList | None
+    before: bool
+
+    def __post_init__(self) -> None:
+        self.found: list[EventList] = []
+        """The events that were looked for, of each chunk or of all."""
+        self.sent: list[EventList] = []
+        """The layer's own."""
+        given = [own.rows(values) for own, values in zip(self.recursions, self.coefficients, strict=True)]
+        self.rows: list[Array] = [_rows(own, self.plan.features, self.plan.real) for own in given]
+        """What the loops multiply with, [C, N] of each member."""
+        self.numbers = [[not isinstance(value, Tensor) for value in own] for own in given]
+        """Which of them are one number."""
+
+    @functools.cached_property
+    def slopes(self) -> Slopes:
+        """The surrogate's h, of each member."""
+        return Slopes(self.plan, self.spikes, self.rows, self.numbers)
+
+
+def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any]) -> Array:
+    """One row of N for each."""
+    if not any(isinstance(value, Tensor) for value in values):
+        return _number_rows(tuple(values), features, dtype)
+    found = memory.empty((len(values), features), dtype)
+    for row, value in zip(found, values, strict=True):
+        row[:] = value.detach().numpy() if isinstance(value, Tensor) else value
+    return found
+
+
+@functools.lru_cache(256)
+def _number_rows(values: tuple[float, ...], features: int, dtype: np.dtype[Any]) -> Array:
+    """Of numbers alone, which are the same in every step."""
+    found = memory.empty((len(values), features), dtype)
+    found[:] = np.array(values, dtype)[:, None]
+    return found
