@@ -11,8 +11,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+from torch.nn import Parameter
 from torch.nn import functional as F
 
 from .errors import ConfigurationError, ShapeError, require
@@ -28,6 +32,10 @@ _COMPILED = {
     "cpp": "the compiled loops in C++",
     "triton": "the GPU kernels of Triton",
 }
+
+# What every call of a layer asks, found once: each step on the way there is one more place in memory.
+_STRIDED = torch.strided
+_is_tracing, _is_transforming = torch._C._is_tracing, torch._C._are_functorch_transforms_active
 
 logger = logging.getLogger("snnlightning.scan")
 
@@ -113,7 +121,8 @@ def scan(
     like = w_in if w_in is not None else dense(x)
     _check_kinds(neurons, spikes, w_rec)
     shape = (*members, x.shape[-3], features)
-    state = _check_state(first, state, like, shape)
+    if state is not None:
+        state = _check_state(first, state, like, shape)
     given, learned = _numbers(neurons, coefficients, (*members, features), like)
     own_sizes = [size for size, _ in sizes] if sizes is not None else [features] * len(neurons)
     recurrent = recurrent if members and w_rec is not None else None
@@ -123,6 +132,9 @@ def scan(
         if chosen != "reference":
             fused = _beside(type(first).__module__)
             own = given
+            if state is None:
+                alone = chosen == "triton" or x.shape[-2] == 0  # without a step the state comes back as it is
+                state = _zeros(first, like, shape) if alone else _resting(first, like, shape)
             if members:
                 own = [{key: _of_member(value, k) for key, value in found.items()} for k, found in enumerate(given)]
             call = LayerCall(
@@ -137,6 +149,7 @@ def scan(
         drive = like if bias is None else like + (bias if not members else bias[:, None, None])
     else:
         drive = _drive_of(dense(x).to(w_in.dtype), w_in, bias, sizes)
+    state = _zeros(first, like, shape) if state is None else state
     return plain(drive, cast(Tensor | None, w_rec), state, learned)
 
 
@@ -330,8 +343,6 @@ def _numbers(
 ) -> tuple[list[Coefficients], dict[str, Tensor]]:
     """The coefficients of each member, and those that were given as tensors, of the type of the weights."""
     first = neurons[0]
-    if isinstance(coefficients, Sequence):
-        return _stacked(_each(coefficients, "sets of coefficients", shape[:-1]), first, shape, like)
     if coefficients is None:
         own = [n.coefficients() for n in neurons]
         return [
@@ -341,13 +352,14 @@ def _numbers(
             }
             for found in own
         ], {}
-    if lacking := set(first.coefficient_names) - coefficients.keys():
+    if not isinstance(coefficients, dict) and isinstance(coefficients, Sequence):
+        return _stacked(_each(coefficients, "sets of coefficients", shape[:-1]), first, shape, like)
+    if lacking := [name for name in first.coefficient_names if name not in coefficients]:
         raise ConfigurationError(f"coefficients lack {', '.join(sorted(lacking))}, which {type(first).__name__} needs.")
-    learned = {
-        key: _check_coefficient(key, value, shape, like)
-        for key, value in coefficients.items()
-        if isinstance(value, Tensor)
-    }
+    learned = {}
+    for key, value in coefficients.items():
+        if isinstance(value, Tensor):
+            learned[key] = _check_coefficient(key, value, shape, like)
     return [{**coefficients, **learned}] * len(neurons), learned
 
 
@@ -380,7 +392,7 @@ def _members(x: Tensor | Events, w_in: Tensor | None) -> tuple[int, ...]:
 
 def _each(given: Any, what: str, members: tuple[int, ...]) -> list[Any]:
     """One for each member: the given one for all, or a list of them."""
-    if not isinstance(given, Sequence):
+    if not hasattr(given, "__len__") or not isinstance(given, Sequence):  # the first is known sooner
         return [given] * (members[0] if members else 1)
     if not members:
         raise ConfigurationError(
@@ -400,17 +412,22 @@ def _check_kinds(
     neurons: Sequence[NeuronLike], spikes: Sequence[SpikeFunction | None], w_rec: Tensor | Recurrence | None
 ) -> None:
     first = neurons[0]
-    name = type(first).__name__
     for n, spike in zip(neurons, spikes, strict=True):
         if n is not first and kind_of(n) != kind_of(first):
             raise ConfigurationError(
                 f"members are {first} and {n}; they may differ in numbers only, not in class, form, reset or what is detached."
             )
-        if n.spiking and spike is None:
-            raise ConfigurationError(f"{name} spikes and needs a surrogate; pass spike=SuperSpike(), for example.")
-        if not n.spiking and (spike is not None or w_rec is not None):
+        if n.spiking:
+            if spike is not None:
+                continue
+            raise ConfigurationError(
+                f"{type(first).__name__} spikes and needs a surrogate; pass spike=SuperSpike(), for example."
+            )
+        if spike is not None or w_rec is not None:
             what = "a surrogate" if spike is not None else "recurrent weights"
-            raise ConfigurationError(f"{name} has no threshold, so there are no spikes for {what}; leave it out.")
+            raise ConfigurationError(
+                f"{type(first).__name__} has no threshold, so there are no spikes for {what}; leave it out."
+            )
 
 
 def kind_of(neuron: NeuronLike) -> tuple[Any, ...]:
@@ -465,7 +482,9 @@ def supports(
         return (
             f"{type(neuron).__name__} has no file {type(neuron).__module__.rpartition('.')[2]}__fused.py beside its own"
         )
-    found: str | None = fused.supports(backend, neuron, w_in, spike) or fused.unavailable(backend, w_in.device)
+    found: str | None = fused.supports(backend, neuron, w_in, spike)
+    if found is None and backend != "numba":  # which is not installed: that is said when it is imported
+        found = fused.unavailable(backend, w_in.device)
     return found
 
 
@@ -492,7 +511,7 @@ def _choose(
     w_rec: Tensor | Recurrence | None,
 ) -> str:
     """``numba``, ``cpp``, ``triton`` or ``reference``."""
-    if torch.compiler.is_compiling() and backend == "auto":
+    if backend == "auto" and is_compiling():
         return "reference"
     taken = backend
     if backend == "auto":
@@ -503,7 +522,7 @@ def _choose(
     for n, spike in zip(neurons, spikes, strict=True):
         reason = reason or supports(taken, n, x, w_in, spike, w_rec)
     if reason is None:
-        if taken == "numba":
+        if taken == "numba" and not _is_here("numba"):
             require("numba", "fast", "backend='numba'")
         if backend == "auto":
             _say(f"backend='auto' takes {_COMPILED[taken]}.")
@@ -518,24 +537,25 @@ def _choose(
 
 def _around(x: Tensor | Events, w_in: Tensor) -> str | None:
     """What the surroundings of a call have against compiled loops, or None."""
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+    if is_compiling() or _is_tracing():
         return "the call is being traced (torch.compile or torch.jit), and the kernels cannot be"
-    if torch._C._are_functorch_transforms_active():
+    if _is_transforming():
         return "a transform of torch.func (vmap, grad, ...) is active, and the kernels see plain tensors only"
-    if torch.autograd.forward_ad._current_level >= 0:
+    if forward_ad._current_level >= 0:
         return "forward-mode differentiation is active, and the kernels have the backward pass only"
     for name, tensor in (("x", w_in if isinstance(x, Events) else x), ("w_in", w_in)):
-        if type(tensor) not in (Tensor, torch.nn.Parameter):
-            return f"{name} is a {type(tensor).__name__}, and the kernels see plain tensors only"
-        if tensor.layout != torch.strided:
+        kind = type(tensor)
+        if kind is not Tensor and kind is not Parameter:
+            return f"{name} is a {kind.__name__}, and the kernels see plain tensors only"
+        if tensor.layout is not _STRIDED:
             return f"{name} is sparse, and the kernels read dense tensors"
     return None
 
 
 def _for_cpu(x: Tensor | Events, w_in: Tensor) -> str | None:
     """What they have against kernels on the CPU."""
-    for name, tensor in (("x", x), ("w_in", w_in)):
-        if tensor.device.type != "cpu":
+    for name, tensor in (("x", x.index if isinstance(x, Events) else x), ("w_in", w_in)):
+        if not tensor.is_cpu:
             return f"{name} is on {tensor.device.type}, and the kernels run on the CPU"
     return None
 
@@ -575,7 +595,11 @@ def _say(message: str) -> None:
 
 def initial_state(neuron: NeuronLike, batch: int, features: int, like: Tensor) -> State:
     """All variables zero: one [B, N] tensor per name in ``neuron.state_names``, of the dtype and device of ``like``."""
-    return tuple(like.new_zeros(batch, features) for _ in neuron.state_names)
+    return _zeros(neuron, like, (batch, features))
+
+
+def _zeros(neuron: NeuronLike, like: Tensor, shape: tuple[int, ...]) -> State:
+    return tuple(like.new_zeros(shape) for _ in neuron.state_names)
 
 
 def _check_weights(
@@ -585,48 +609,54 @@ def _check_weights(
     bias: Tensor | None,
     members: tuple[int, ...],
 ) -> int:
-    if x.ndim != 3 and not (members and x.ndim == 4):
-        raise ShapeError(f"x is {list(x.shape)}; a batch of sequences [B, T, N_in] is expected (add the missing axis).")
+    shape = x.shape
+    if len(shape) != 3 and not (members and len(shape) == 4):
+        raise ShapeError(f"x is {list(shape)}; a batch of sequences [B, T, N_in] is expected (add the missing axis).")
     if w_in is None:
         if not x.dtype.is_floating_point:
             raise ShapeError(f"the drive is {x.dtype}; real numbers in floating point are expected.")
-        features = x.shape[-1]
+        features = shape[-1]
     else:
         features = _check_input(x, w_in, members)
-    matrix, one = (["N", "N"], ["N"]) if not members else (["K", "N", "N"], ["K", "N"])
     if w_rec is not None and tuple(w_rec.shape) != (*members, features, features):
-        given = "x" if w_in is None else "w_in"
+        matrix, given = "K, N, N" if members else "N, N", "x" if w_in is None else "w_in"
         raise ShapeError(
-            f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [{', '.join(matrix)}], and {given} gives "
+            f"w_rec is {list(w_rec.shape)}; a recurrent matrix is [{matrix}], and {given} gives "
             f"{f'K = {members[0]}, ' if members else ''}N = {features}."
         )
     if bias is not None and tuple(bias.shape) != (*members, features):
         raise ShapeError(
             f"bias is {list(bias.shape)}; one per neuron is expected, {[*members, features]}"
-            f"{' = [' + ', '.join(one) + ']' if members else ''}."
+            f"{' = [K, N]' if members else ''}."
         )
     return features
 
 
 def _check_input(x: Tensor | Events, w_in: Tensor, members: tuple[int, ...]) -> int:
-    if w_in.ndim != (3 if members else 2):
-        raise ShapeError(f"w_in is {list(w_in.shape)}; input weights are [N, N_in], or [K, N, N_in] for K members.")
-    if x.shape[-1] != w_in.shape[-1]:
+    shape, weights = x.shape, w_in.shape
+    if len(weights) != (3 if members else 2):
+        raise ShapeError(f"w_in is {list(weights)}; input weights are [N, N_in], or [K, N, N_in] for K members.")
+    if shape[-1] != weights[-1]:
+        raise ShapeError(f"x is {list(shape)} and has {shape[-1]} features; w_in {list(weights)} takes {weights[-1]}.")
+    if len(shape) == 4 and shape[0] != members[0]:
         raise ShapeError(
-            f"x is {list(x.shape)} and has {x.shape[-1]} features; w_in {list(w_in.shape)} takes {w_in.shape[-1]}."
+            f"x is {list(shape)} and w_in {list(weights)}: inputs of {shape[0]} members, weights of {members[0]}."
         )
-    if x.ndim == 4 and x.shape[0] != members[0]:
-        raise ShapeError(
-            f"x is {list(x.shape)} and w_in {list(w_in.shape)}: inputs of {x.shape[0]} members, weights of {members[0]}."
-        )
-    if isinstance(x, Tensor) and x.is_complex():
+    if isinstance(x, Tensor) and x.dtype.is_complex:
         raise ShapeError("x is complex; real numbers are expected.")
-    return w_in.shape[-2]
+    return weights[-2]
 
 
-def _check_state(neuron: NeuronLike, state: State | None, w_in: Tensor, shape: tuple[int, ...]) -> State:
-    if state is None:
-        return tuple(w_in.new_zeros(shape) for _ in neuron.state_names)
+def _resting(neuron: NeuronLike, like: Tensor, shape: tuple[int, ...]) -> State:
+    """``_zeros`` for loops on the CPU. They write into no state that they are given, so that one tensor does for all variables.
+
+    NumPy makes it: torch takes three times as long to find out how to.
+    """
+    zero = torch.from_numpy(np.zeros(shape, np.float32 if like.dtype == torch.float32 else np.float64))
+    return (zero,) * len(neuron.state_names)
+
+
+def _check_state(neuron: NeuronLike, state: State, w_in: Tensor, shape: tuple[int, ...]) -> State:
     names = neuron.state_names
     if len(state) != len(names):
         raise ShapeError(

@@ -193,7 +193,9 @@ class AbstractLayer(AbstractStage):
 
     def values(self) -> dict[str, Tensor]:
         """What the layer holds of its neuron's constants, by field name: learned or drawn, [] or [N] each."""
-        return {name: self._value(name) for name in (*self.neuron.learned, *self.neuron.drawn)}
+        neuron = self.neuron
+        held = (*neuron.learned, *neuron.drawn)
+        return {name: self._value(name) for name in held} if held else {}
 
     def taus_ms(self) -> dict[str, Tensor]:
         """The time constants in ms that the layer holds, by field name; empty when none is learned or drawn."""
@@ -250,13 +252,15 @@ class AbstractLayer(AbstractStage):
     @property
     def live_norm(self) -> AbstractNorm | None:
         """The normalisation, where it depends on the input and is not part of the weights."""
-        return self.norm if self.norm is not None and self.norm.folded() is None else None
+        norm = self.norm
+        return norm if norm is not None and norm.folded() is None else None
 
     def normalised_weights(self) -> tuple[Tensor, Tensor | None]:
         """``w_in`` and ``bias`` with a normalisation that does not depend on the input multiplied in."""
-        folded = None if self.norm is None else self.norm.folded()
+        norm = self.norm
+        folded = None if norm is None else norm.folded()
         if folded is None:
-            return self.w_in, self.bias
+            return cast(Tensor, _weight(self, "w_in")), _weight(self, "bias")
         (scale, shift), w_in = folded, self.w_in
         return scale.view(-1, *[1] * (w_in.ndim - 1)) * w_in, shift if self.bias is None else scale * self.bias + shift
 
@@ -267,12 +271,13 @@ class AbstractLayer(AbstractStage):
             places: neurons that share a time constant: the size of a map.
         """
         w_in, bias = self.normalised_weights()
-        w_rec = self.w_rec
-        given = self.neuron.coefficients(self.values())
-        coefficients: Coefficients = {name: _spread(value, places) for name, value in given.items()}
-        quantization = self.quantization
+        w_rec = _weight(self, "w_rec")
+        neuron, quantization = self.neuron, self.quantization
+        coefficients: Coefficients = neuron.coefficients(self.values())
+        if places > 1:
+            coefficients = {name: _spread(value, places) for name, value in coefficients.items()}
         if quantization is None or (self.quantize_mode == "after" and self.training):
-            return Effective(w_in, w_rec, bias, self.neuron, coefficients)
+            return Effective(w_in, w_rec, bias, neuron, coefficients)
         if self.live_norm is not None:
             raise ConfigurationError(
                 f"a {type(self.live_norm).__name__} that depends on the input comes between the weights and the neurons, so the "
@@ -283,9 +288,9 @@ class AbstractLayer(AbstractStage):
             rounded.w_in.view_as(w_in),
             None if w_rec is None or rounded.w_rec is None else rounded.w_rec.view_as(w_rec),
             rounded.bias,
-            quantization.neuron(self.neuron, _spread(rounded.scale.squeeze(-1), places).unsqueeze(-1))
+            quantization.neuron(neuron, _spread(rounded.scale.squeeze(-1), places).unsqueeze(-1))
             if rounded.scale.ndim
-            else quantization.neuron(self.neuron, rounded.scale),
+            else quantization.neuron(neuron, rounded.scale),
             quantization.coefficients(coefficients),
         )
 
@@ -325,6 +330,12 @@ def drive_of(x: Tensor | Events, w_in: Tensor, bias: Tensor | None) -> Tensor:
     if x.ndim != 3 or x.shape[2] != w_in.shape[1]:
         raise ShapeError(f"x is {list(x.shape)}; [B, T, N_in] with N_in = {w_in.shape[1]} is expected.")
     return F.linear(dense(x).to(w_in.dtype), w_in, bias).to(w_in.dtype)
+
+
+def _weight(module: nn.Module, name: str) -> Tensor | None:
+    """``module.<name>``; a parameter is taken from where it lies, because Python looks there last."""
+    found = module._parameters.get(name)
+    return cast(Tensor | None, getattr(module, name)) if found is None else found
 
 
 def raw(module: nn.Module, name: str) -> Tensor:

@@ -118,18 +118,11 @@ class SpikingLayer(AbstractLayer):
             )
         except ShapeError as error:
             raise ShapeError(f"layer {name!r}: {error}") from None
-        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, events=trace.arrived, bits=self.weight_bits)]
+        bits, binary_out = self.weight_bits, self.sends_spikes
+        connections = [Connection(f"{name}.w_in", kind, x, w_in, binary, events=trace.arrived, bits=bits)]
         if w_rec is not None:
             connections.append(
-                Connection(
-                    f"{name}.w_rec",
-                    "recurrent",
-                    trace.output,
-                    w_rec,
-                    self.sends_spikes,
-                    events=trace.sent,
-                    bits=self.weight_bits,
-                )
+                Connection(f"{name}.w_rec", "recurrent", trace.output, w_rec, binary_out, events=trace.sent, bits=bits)
             )
         return LayerRecord(
             name,
@@ -138,7 +131,7 @@ class SpikingLayer(AbstractLayer):
             trace.state,
             trace.potentials,
             tuple(connections),
-            binary=self.sends_spikes,
+            binary=binary_out,
             bias=bias if norm is None else norm.shift,
             events=trace.sent,
             read=trace.read,

@@ -66,10 +66,9 @@ class SpikingNetwork(nn.Module):
 
     def stages(self) -> Iterator[tuple[str, AbstractStage]]:
         """The stages that leave a record, with their names, first to last."""
-        met: dict[str, int] = {}
-        for module in _stages_in(self.layers):
-            number = met[module.label] = met.get(module.label, -1) + 1
-            yield "readout" if module is self.layers[-1] else f"{module.label}_{number}", module
+        modules = list(self.layers)
+        stages = list(_stages_in(modules))
+        yield from zip(_names(stages, modules[-1]), stages, strict=True)
 
     def initial_states(self, batch: int) -> list[State | None]:
         """With what the first piece of a longer sequence begins, one per stage: ``net(piece, net.initial_states(B))``."""
@@ -85,7 +84,9 @@ class SpikingNetwork(nn.Module):
             states: ``out.states`` of an earlier call, or None for zero; a None among them is zero for that stage.
             potentials: whether the records hold the potentials.
         """
-        names = self.names
+        modules = list(self.layers)
+        end = modules[-1]
+        names = _names(_stages_in(modules), end)
         if states is not None and len(states) != len(names):
             raise ShapeError(f"{len(states)} states for {len(names)} layers; pass out.states of an earlier call.")
         records: list[LayerRecord] = []
@@ -95,13 +96,24 @@ class SpikingNetwork(nn.Module):
             kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
             state = None if states is None else states[at]
             # The readout is made on the way of the loop over time, where the last layer is one that takes it.
-            own = {"readout": self.readout} if stage is self.layers[-1] and type(stage) is SpikingLayer else {}
+            own = {"readout": self.readout} if stage is end and type(stage) is SpikingLayer else {}
             records.append(stage.run(x, state, potentials=potentials, name=names[at], kind=kind, binary=binary, **own))
             return records[-1]
 
-        _through(self.layers, x, False, run)
+        _through(modules, x, False, run)
         last = records[-1]
         return NetworkOutput(self.readout(last.output) if last.read is None else last.read, tuple(records))
+
+
+def _names(stages: Iterable[AbstractStage], end: nn.Module) -> list[str]:
+    """What stages in a row are called; ``end`` is the last of them."""
+    met: dict[str, int] = {}
+    names = []
+    for stage in stages:
+        label = stage.label
+        number = met[label] = met.get(label, -1) + 1
+        names.append("readout" if stage is end else f"{label}_{number}")
+    return names
 
 
 def _stages_in(modules: Iterable[nn.Module]) -> Iterator[AbstractStage]:

@@ -22,6 +22,7 @@ from ..typing import Coefficients, Reset, SpikeFunction, State, Trace
 from ..units import decay_from_tau, positive
 from ._constants import (
     Bounds,
+    Constant,
     Gain,
     TimeConstant,
     between,
@@ -31,6 +32,7 @@ from ._constants import (
     place_between,
     time_constant,
 )
+from ._once import once, without_once
 
 __all__ = [
     "AbstractIntegrator",
@@ -99,12 +101,12 @@ class AbstractNeuron(abc.ABC):
         """Names of the fields that may differ between neurons and may be learned."""
         return (*self.time_constants, *self.gains)
 
-    @property
+    @once
     def learned(self) -> tuple[str, ...]:
         """Names of the fields that a layer trains."""
         return tuple(name for name in self.constants if self.learning(name) != "none")
 
-    @property
+    @once
     def drawn(self) -> tuple[str, ...]:
         """Names of the fields that a layer draws from a distribution and does not train."""
         return tuple(
@@ -174,26 +176,42 @@ class AbstractNeuron(abc.ABC):
         Returns:
             ``{"decay_mem": ..., ...}``: a float where the record has a number, a float64 tensor [N] where it has a list.
         """
+        if not values and self._numbers is not None:
+            return {**self._numbers}
         found: dict[str, float | Tensor] = {}
-        for name in self.constants:
-            value = (values or {}).get(name, getattr(self, name))
+        for name, key, own in self._own:
+            value = self._multiplier(name, values[name]) if values and name in values else own
             if isinstance(value, AbstractDistribution):
                 raise ConfigurationError(
                     f"{type(self).__name__}.{name} is {value}, from which a layer draws; to run the record by itself, use "
                     "one of numbers, such as neuron.with_values(...)."
                 )
-            if name not in self.time_constants:
-                found[name] = torch.tensor(value, dtype=torch.float64) if isinstance(value, tuple) else value
-            elif isinstance(value, Tensor):
-                found[decay_name(name)] = torch.exp(-self.dt_ms / value)
-            elif isinstance(value, tuple):
-                decays = [decay_from_tau(tau, self.dt_ms) for tau in value]
-                found[decay_name(name)] = torch.tensor(decays, dtype=torch.float64)
-            else:
-                found[decay_name(name)] = decay_from_tau(value, self.dt_ms)
+            found[key] = torch.tensor(value, dtype=torch.float64) if isinstance(value, tuple) else value
         return found
 
-    @property
+    @once
+    def _own(self) -> tuple[tuple[str, str, Constant], ...]:
+        """Field and coefficient by name, and what the record's own number gives."""
+        found = [(name, self._multiplier(name, getattr(self, name))) for name in self.constants]
+        return tuple((name, key, value) for (name, value), key in zip(found, self.coefficient_names, strict=True))
+
+    @once
+    def _numbers(self) -> dict[str, float] | None:
+        """The coefficients, where all of them are numbers of the record."""
+        found = {key: value for _, key, value in self._own if isinstance(value, float)}
+        return found if len(found) == len(self._own) else None
+
+    def _multiplier(self, name: str, value: Any) -> Any:
+        """The decay of a time constant, one of each of a list; a gain, or what is no number yet, as it is."""
+        if name not in self.time_constants or isinstance(value, AbstractDistribution):
+            return value
+        if isinstance(value, Tensor):
+            return torch.exp(-self.dt_ms / value)
+        if isinstance(value, tuple):
+            return tuple(decay_from_tau(tau, self.dt_ms) for tau in value)
+        return decay_from_tau(value, self.dt_ms)
+
+    @once
     def coefficient_names(self) -> tuple[str, ...]:
         """The keys of ``coefficients()``."""
         return tuple(decay_name(name) if name in self.time_constants else name for name in self.constants)
@@ -213,6 +231,9 @@ class AbstractNeuron(abc.ABC):
             elif isinstance(value, tuple):
                 numbers[name] = math.fsum(value) / len(value)
         return dataclasses.replace(self, **numbers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return without_once(self)
 
     @property
     def _free(self) -> tuple[float, float]:
@@ -301,7 +322,7 @@ class AbstractSpikingNeuron(AbstractNeuron):
     def variables(self) -> tuple[str, ...]:
         """The variables of the equations, in order; ``v`` is one of them."""
 
-    @property
+    @once
     def state_names(self) -> tuple[str, ...]:
         return (*self.variables, "refractory") if self.refractory_steps else self.variables
 

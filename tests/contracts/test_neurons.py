@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnlightning.errors import ConfigurationError, ShapeError
+from snnlightning.layers import SpikingLayer
 from snnlightning.neurons import ALIF, IF, LI, LIF, AbstractNeuron, AdLIF, CubaLI, CubaLIF
 from snnlightning.scan import scan
 from snnlightning.surrogates import SuperSpike
@@ -198,14 +199,14 @@ def test_calls_leave_nothing_behind_and_change_no_argument(neuron):
     x, w_in, w_rec = case()
     state = tuple(dyadic(3, 5, seed=50 + k) for k in range(len(neuron.state_names)))
     kept = [tensor.clone() for tensor in (x, w_in, w_rec, *state)]
-    before = copy.deepcopy(vars(neuron))
+    before = pickle.dumps(neuron)
     first = run(neuron, x, w_in, w_rec)
     with_state = run(neuron, x, w_in, w_rec, state=state)
     again = run(neuron, x, w_in, w_rec)
     assert torch.equal(first.output, again.output)
     assert not torch.equal(first.potentials, with_state.potentials)
     assert all(torch.equal(a, b) for a, b in zip((x, w_in, w_rec, *state), kept, strict=True))
-    assert vars(neuron) == before
+    assert pickle.dumps(neuron) == before
 
 
 @spiking_variants
@@ -413,6 +414,45 @@ def test_a_neuron_is_a_frozen_record_that_pickles_compares_and_hashes(neuron):
     assert dataclasses.replace(neuron, dt_ms=0.5) != neuron
     with pytest.raises(dataclasses.FrozenInstanceError):
         neuron.dt_ms = 2.0
+
+
+@all_variants
+def test_copies_of_a_record_that_was_used_hold_its_fields_and_compute_the_rest_again(neuron):
+    fresh = dataclasses.replace(neuron)
+    asked = (neuron.coefficients(), neuron.state_names, neuron.coefficient_names, neuron.learned, neuron.drawn)
+    for twin in (pickle.loads(pickle.dumps(neuron)), copy.deepcopy(neuron), copy.copy(neuron)):
+        assert vars(twin) == vars(fresh)
+        assert (twin.coefficients(), twin.state_names, twin.coefficient_names, twin.learned, twin.drawn) == asked
+    faster = dataclasses.replace(neuron, dt_ms=0.5)
+    for name in (name for name in asked[0] if name.startswith("decay")):
+        assert math.isclose(faster.coefficients()[name], asked[0][name] ** 0.5)
+
+
+def test_coefficients_belong_to_whoever_asked():
+    neuron = CubaLIF()
+    neuron.coefficients()["decay_mem"] = 0.0
+    assert neuron.coefficients()["decay_mem"] == math.exp(-0.1)
+
+
+def test_a_neuron_of_ones_own_is_asked_for_its_coefficients_in_every_call():
+    asked = []
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Ageing(LIF):
+        def coefficients(self, values: Any = None) -> dict[str, float | Tensor]:
+            asked.append(1)
+            return {"decay_mem": 0.5 ** len(asked)}
+
+    layer = SpikingLayer(4, 5, neuron=Ageing())
+    used = [layer.effective().coefficients["decay_mem"] for _ in range(3)]
+    assert used == [0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_without_a_step_each_variable_of_the_state_is_zero_in_a_memory_of_its_own(backend):
+    state = scan(CubaLIF(), torch.ones(2, 0, 4), torch.ones(5, 4), spike=SuperSpike(), backend=backend).state
+    state[0].add_(1.0)
+    assert state[1].eq(0.0).all()
 
 
 @pytest.mark.parametrize("cls", every("neurons"))
