@@ -9,7 +9,7 @@ numba = pytest.importorskip("numba", reason="Numba is not installed; pip install
 
 from snnlightning.neurons._numba import vectors  # noqa: E402
 
-SIZES = (1, 3, 4, 15, 16, 21, 64, 100, 129, 200)
+SIZES = (1, 3, 4, 15, 16, 18, 21, 64, 67, 100, 129, 200)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda d: np.dtype(d).name)
 
 
@@ -21,59 +21,85 @@ def mixed(a, x, y):
 @functools.cache
 def compiled():
     """One function that does all of it, so that it is compiled once for each element type."""
-    words = (vectors.above, vectors.sum_rows, vectors.add_to_rows, vectors.dots, vectors.nonzero, mixed)
-    above, sum_rows, add_to_rows, dots, nonzero, mix = (vectors.intrinsic(word) for word in words)
+    names = (
+        "above", "sum_rows", "add_to_rows", "dots", "nonzero", "nonzero_and_other", "count_nonzero", "turned",
+    )  # fmt: skip
+    words = (vectors.intrinsic(getattr(vectors, name)) for name in names)
+    above, sum_rows, add_to_rows, dots, nonzero, nonzero_and_other, count_nonzero, turned = words
+    mix = vectors.intrinsic(mixed)
 
     @numba.njit
-    def everything(rows, index, x, bound, number, ready, out, listed, more, dot, one, two):
+    def everything(rows, index, x, bound, number, ready, out, listed, more, dot, one, two, other, columns):
         sum_rows(rows, index, 3, 29, out)
-        found = nonzero(x, listed, above(x, bound, listed, 2))
+        found = nonzero_and_other(x, listed, nonzero(x, listed, above(x, bound, listed, 2)), other)
         add_to_rows(x, index, 3, 29, more, 2)
         dots(rows, ready, 8, x, dot)
         mix(one, two, number, x, bound)
-        return found
+        turned(rows, columns)
+        return found, count_nonzero(x)
 
     return everything
 
 
-def plain(rows, index, x, bound, number, ready, out, listed, more, dot, one, two):
+def plain(rows, index, x, bound, number, ready, out, listed, more, dot, one, two, other, columns):
     vectors.sum_rows(rows, index, 3, 29, out)
-    found = vectors.nonzero(x, listed, vectors.above(x, bound, listed, 2))
+    found = vectors.nonzero_and_other(x, listed, vectors.nonzero(x, listed, vectors.above(x, bound, listed, 2)), other)
     vectors.add_to_rows(x, index, 3, 29, more, 2)
     vectors.dots(rows, ready, 8, x, dot)
     mixed(one, two, number, x, bound)
-    return found
+    vectors.turned(rows, columns)
+    return found, vectors.count_nonzero(x)
+
+
+def room(n, dtype):
+    """What the functions write."""
+    return [
+        np.ones(n, dtype), np.zeros(3 * n + 3, np.int32), np.ones((30, n + 5), dtype), np.zeros(30, dtype), np.zeros(n, dtype),
+        np.zeros(n, dtype), np.full(2, 5), np.zeros((n, 30), dtype),
+    ]  # fmt: skip
 
 
 @dtypes
+@pytest.mark.parametrize("share", [0.05, 0.4, 1.0])
 @pytest.mark.parametrize("n", SIZES)
-def test_what_is_said_in_vectors_is_the_plain_loop(n, dtype):
+def test_what_is_said_in_vectors_is_the_plain_loop(n, share, dtype):
     rng = np.random.default_rng(n)
     rows, bound = rng.standard_normal((30, n)).astype(dtype), np.full(n, 0.1, dtype)
     index = rng.integers(0, 30, 40).astype(np.int32)
-    x = rng.standard_normal(n).astype(dtype) * (rng.random(n) < 0.4)
+    x = np.where(rng.random(n) < 0.5, 1, rng.standard_normal(n)).astype(dtype) * (rng.random(n) <= share)
     ready = rng.integers(0, 30, 8).astype(np.int32)
     given = (rows, index, x, bound, dtype(0.3), ready)
 
-    def room():
-        more = np.ones((30, n + 5), dtype)
-        return [np.ones(n, dtype), np.zeros(2 * n + 3, np.int32), more, np.zeros(30, dtype), np.zeros(n, dtype), np.zeros(n, dtype)]  # fmt: skip
-
-    mine, theirs = room(), room()
-    assert compiled()(*given, *mine) == plain(*given, *theirs)
+    mine, theirs = room(n, dtype), room(n, dtype)
+    found = plain(*given, *theirs)
+    assert compiled()(*given, *mine) == found
     for k, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-        if k == 3:  # sums of products, in any order
+        if k == 1:  # a list, behind whose end anything may be
+            np.testing.assert_array_equal(a[: found[0]], b[: found[0]])
+        elif k == 3:  # sums of products, in any order
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
         else:
             np.testing.assert_array_equal(a, b)
 
 
 @dtypes
-def test_what_is_not_a_number_is_not_zero_and_not_above(dtype):
-    x = np.array([np.nan, 0.0, -0.0, -1.0, np.inf] * 30, dtype)
-    n, dot = len(x), np.zeros(30, dtype)
-    listed = np.zeros(2 * n + 3, np.int32)
+def test_what_is_not_a_number_is_not_zero_not_one_and_not_above(dtype):
+    x = np.array([np.nan, 0.0, -0.0, -1.0, np.inf, 1.0] * 30, dtype)
+    n = len(x)
+    made = room(n, dtype)
     index, rows = np.zeros(40, np.int32), np.zeros((30, n), dtype)
-    one, two = np.zeros(n, dtype), np.zeros(n, dtype)
-    end = compiled()(rows, index, x, np.zeros(n, dtype), dtype(1.0), index[:8], one.copy(), listed, np.zeros((30, n + 5), dtype), dot, one, two)  # fmt: skip
-    assert listed[2:end].tolist() == [*np.flatnonzero(x > 0), *np.flatnonzero(x != 0)]
+    end, count = compiled()(rows, index, x, np.zeros(n, dtype), dtype(1.0), index[:8], *made)
+    sent = np.flatnonzero(x != 0).tolist()
+    assert made[1][2:end].tolist() == [*np.flatnonzero(x > 0), *sent, *sent]
+    assert count == len(sent)
+    assert made[6].tolist() == [5 + np.count_nonzero((x != 0) & (x != 1)), 5]
+
+
+@dtypes
+@pytest.mark.parametrize("n", SIZES)
+def test_a_list_of_all_positions_ends_with_its_room(n, dtype):
+    made = room(n, dtype)
+    index, rows = np.zeros(40, np.int32), np.zeros((30, n), dtype)
+    end, _ = compiled()(rows, index, np.ones(n, dtype), np.zeros(n, dtype), dtype(1.0), index[:8], *made)
+    assert end == 2 + 3 * n
+    assert made[1].tolist() == [0, 0, *[*range(n)] * 3, 0]

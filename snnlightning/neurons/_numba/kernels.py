@@ -20,7 +20,7 @@ from typing import Any
 
 from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
-from .vectors import above, add_to_rows, dots, nonzero, rowwise, sum_rows
+from .vectors import above, add_to_rows, count_nonzero, dots, nonzero, nonzero_and_other, rowwise, sum_rows, turned
 
 __all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "project",
            "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
@@ -35,8 +35,7 @@ def count_some(x: Array, stride: int) -> int:
     """How many elements of every ``stride``-th row are not zero."""
     count = 0
     for r in range(0, x.shape[0], stride):
-        for k in range(x.shape[1]):
-            count += x[r, k] != 0
+        count += count_nonzero(x[r])
     return count
 
 
@@ -46,41 +45,30 @@ def events(x: Array, index: Array, value: Array, pointer: Array) -> int:
 
     Args:
         x: a chunk.
-        index: room for as many as there are.
-        value: room for as many values.
+        index: room for as many as there are elements.
+        value: room for as many values; written when some are not one.
         pointer: [rows + 1].
     """
-    found, other = 0, 0
+    found, other, valued = 0, 0, 0
     pointer[0] = 0
     for r in range(x.shape[0]):
-        row = x[r]
-        end = nonzero(row, index, found)
-        for e in range(found, end):
-            y = row[index[e]]
-            value[e] = y
-            other += y != 1
-        found = end
+        pointer[r + 1] = other
+        found = nonzero_and_other(x[r], index, found, pointer[r + 1 :])
+        other = pointer[r + 1]
         pointer[r + 1] = found
+        if other > 0:
+            for k in range(valued, r + 1):  # also of the rows before
+                row = x[k]
+                for e in range(pointer[k], pointer[k + 1]):
+                    value[e] = row[index[e]]
+            valued = r + 1
     return other
-
-
-_TILE = 8
 
 
 @kernel("void(real[:,::1], real[:,::1])")
 def turn(x: Array, out: Array) -> None:
-    """out = x^T, by tiles whose rows stay close by on both sides: three times as fast as a strided copy."""
-    rows, columns = x.shape
-    whole_rows, whole_columns = rows // _TILE * _TILE, columns // _TILE * _TILE
-    for k in range(0, whole_columns, _TILE):
-        for j in range(0, whole_rows, _TILE):
-            for q in range(_TILE):
-                to = out[k + q]
-                for p in range(_TILE):
-                    to[j + p] = x[j + p, k + q]
-    for k in range(columns):
-        for j in range(whole_rows if k < whole_columns else 0, rows):
-            out[k, j] = x[j, k]
+    """out = x^T."""
+    turned(x, out)
 
 
 @rowwise()
@@ -424,9 +412,7 @@ def mostly(psi: Array) -> bool:
     active = 0
     for s in range(samples):
         for t in range(steps):
-            p = psi[s, t]
-            for j in range(n):
-                active += p[j] != 0
+            active += count_nonzero(psi[s, t])
     return bool(active > 0.55 * (samples * steps * n))
 
 
@@ -480,63 +466,65 @@ def retreat(
     # dL/dcur of the step at which these spikes arrived; what comes back through w_rec; the reset's share of dL/dS
     later, back, kept = scratch[0], scratch[1], scratch[2]
     many = recurrent and mostly(psi)
-    for t in range(steps - 1, -1, -1):
-        for s in range(samples):
-            row = s * steps + t
-            gv, b, d, after = grad_v[s], back[s], delta[s, t], later[s]
-            # What comes to S[n] beside the recurrent part, and dL/dcur; then grad_v holds dL/du.
-            if many or delayed or not recurrent:
-                _copied(b, real(0))
-            if delayed and t + 1 < steps:
-                _copied(after, delta[s, t + 1])
-            elif delayed:
-                _copied(after, real(0))
-            if attached:
-                extra = kept[s]
+    together = samples if many else 1  # in one product; otherwise what a sample works with stays close by
+    for begin in range(0, samples, together):
+        for t in range(steps - 1, -1, -1):
+            for s in range(begin, begin + together):
+                row = s * steps + t
+                gv, b, d, after = grad_v[s], back[s], delta[s, t], later[s]
+                # What comes to S[n] beside the recurrent part, and dL/dcur; then grad_v holds dL/du.
+                if many or delayed or not recurrent:
+                    _copied(b, real(0))
+                if delayed and t + 1 < steps:
+                    _copied(after, delta[s, t + 1])
+                elif delayed:
+                    _copied(after, real(0))
+                if attached:
+                    extra = kept[s]
+                    if to_zero:
+                        _mixed(extra, decay_mem, potentials[s, t], gain, currents[s, t])
+                        _product(extra, extra, gv)
+                    else:
+                        _product(extra, gv, v_th)
                 if to_zero:
-                    _mixed(extra, decay_mem, potentials[s, t], gain, currents[s, t])
-                    _product(extra, extra, gv)
-                else:
-                    _product(extra, gv, v_th)
-            if to_zero:
-                for e in range(spike_pointer[row], spike_pointer[row + 1]):
-                    gv[spike_index[e]] *= real(0)
-            if has_current:
-                _taken_back(d, grad_second[s], decay_syn, grad_second[s], gain, gv)
-            else:
-                _product(d, gain, gv)
-            if many and not delayed:
-                _copied(after, d)
-        if many:
-            product(later, w_rec, back)
-        for s in range(samples):
-            gv, b, d, h = grad_v[s], back[s], delta[s, t], psi[s, t]
-            if recurrent and not many:
-                send_back(later[s] if delayed else d, h, w_rec_t, chosen, b)
-            if delayed and t == steps - 1:
-                _sum(b, b, grad_z[s])
-            if attached:
-                _difference(b, b, kept[s])
-            if wants_decays:
-                a_sum, b_sum, g_sum = grad_coefficients[s, 0], grad_coefficients[s, 1], grad_coefficients[s, 2]
-                x = currents[s, t]
-                _added(b_sum, b_sum, gv, potentials[s, t])
-                _added(g_sum, g_sum, gv, x)
+                    for e in range(spike_pointer[row], spike_pointer[row + 1]):
+                        gv[spike_index[e]] *= real(0)
                 if has_current:
-                    _added(a_sum, a_sum, d, x)
-                lowered = grad_coefficients[s, 3]
-                _lowered(lowered, lowered, b, h)
+                    _taken_back(d, grad_second[s], decay_syn, grad_second[s], gain, gv)
+                else:
+                    _product(d, gain, gv)
+                if many and not delayed:
+                    _copied(after, d)
+            if many:
+                product(later, w_rec, back)
+            for s in range(begin, begin + together):
+                gv, b, d, h = grad_v[s], back[s], delta[s, t], psi[s, t]
+                if recurrent and not many:
+                    send_back(later[s] if delayed else d, h, w_rec_t, chosen, b)
+                if delayed and t == steps - 1:
+                    _sum(b, b, grad_z[s])
+                if attached:
+                    _difference(b, b, kept[s])
+                if wants_decays:
+                    a_sum, b_sum, g_sum = grad_coefficients[s, 0], grad_coefficients[s, 1], grad_coefficients[s, 2]
+                    x = currents[s, t]
+                    _added(b_sum, b_sum, gv, potentials[s, t])
+                    _added(g_sum, g_sum, gv, x)
+                    if has_current:
+                        _added(a_sum, a_sum, d, x)
+                    lowered = grad_coefficients[s, 3]
+                    _lowered(lowered, lowered, b, h)
+                    if grad_output.size > 0:
+                        _lowered(lowered, lowered, grad_output[s, t], h)
+                    if not to_zero:
+                        for e in range(spike_pointer[s * steps + t], spike_pointer[s * steps + t + 1]):
+                            lowered[spike_index[e]] -= gv[spike_index[e]]
                 if grad_output.size > 0:
-                    _lowered(lowered, lowered, grad_output[s, t], h)
-                if not to_zero:
-                    for e in range(spike_pointer[s * steps + t], spike_pointer[s * steps + t + 1]):
-                        lowered[spike_index[e]] -= gv[spike_index[e]]
-            if grad_output.size > 0:
-                _earlier(gv, decay_mem, gv, b, grad_output[s, t], h)
-            else:
-                _mixed(gv, decay_mem, gv, b, h)
-            if grad_potentials.size > 0:
-                _sum(gv, gv, grad_potentials[s, t])
+                    _earlier(gv, decay_mem, gv, b, grad_output[s, t], h)
+                else:
+                    _mixed(gv, decay_mem, gv, b, h)
+                if grad_potentials.size > 0:
+                    _sum(gv, gv, grad_potentials[s, t])
 
 
 @helper

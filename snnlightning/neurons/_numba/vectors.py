@@ -6,6 +6,7 @@ time. The order of the operations is that of the plain loop, so results are the 
 processor's; LLVM cuts them as the machine wants, so nothing here asks for a kind of processor.
 """
 
+import contextlib
 import copy
 import functools
 import importlib
@@ -15,7 +16,8 @@ from typing import Any
 
 from ...errors import require
 
-__all__ = ["above", "add_to_rows", "dots", "in_vectors", "intrinsic", "nonzero", "rowwise", "sum_rows"]
+__all__ = ["above", "add_to_rows", "count_nonzero", "dots", "in_vectors", "intrinsic", "nonzero", "nonzero_and_other",
+           "rowwise", "sum_rows"]  # fmt: skip
 
 Array = Any
 
@@ -25,6 +27,10 @@ _NEIGHBOURS = 16, 4, 1
 """Numbers of a row that an expression is computed for at once; there may be ten rows in it."""
 _POSITIONS = 64
 """Comparisons whose results are one mask."""
+_LINE = 64
+"""Bytes of a line of the cache."""
+_LISTED = 4
+"""Positions that are written before anybody asks how many there are."""
 
 
 def in_vectors(build: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -227,11 +233,48 @@ class _Words:
         one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(of_ints, [0] * width))
 
+    def bits(self, mask: Any) -> Any:
+        """Comparisons as the bits of a whole number."""
+        from llvmlite import ir
+
+        count, whole = getattr(mask.type, "count", 1), ir.IntType(64)
+        packed = self.builder.bitcast(mask, ir.IntType(count)) if count > 1 else mask
+        return packed if count == 64 else self.builder.zext(packed, whole)
+
+    def ones(self, number: Any) -> Any:
+        """How many bits are set."""
+        from llvmlite import ir
+
+        kind = ir.FunctionType(number.type, [number.type])
+        return self.builder.call(self.builder.module.declare_intrinsic("llvm.ctpop", [number.type], kind), [number])
+
     def upto(self, start: Any, stop: Any, step: int = 1) -> Any:
         """``with``: a loop over start, start + step, ... while a whole step fits; ``.index``."""
         cgutils = _part("core.cgutils")
 
         return cgutils.for_range_slice(self.builder, start, stop, self.number(step))
+
+    @contextlib.contextmanager
+    def upto_past(self, start: Any, stop: Any, step: int) -> Iterator[Any]:
+        """``with``: a loop over start, start + step, ... below ``stop``, at least once."""
+        b = self.builder
+        head, end = b.append_basic_block("head"), b.append_basic_block("end")
+        before = b.block
+        b.branch(head)
+        b.position_at_end(head)
+        at = b.phi(start.type)
+        at.add_incoming(start, before)
+        yield at
+        later = b.add(at, self.number(step))
+        at.add_incoming(later, b.block)
+        b.cbranch(b.icmp_signed("<", later, stop), head, end)
+        b.position_at_end(end)
+
+    def picked(self, x: Any, y: Any, lanes: list[int]) -> Any:
+        """A vector of some numbers of two; those of the second are counted on from the first's."""
+        from llvmlite import ir
+
+        return self.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
     def blocks(self, length: Any, widths: tuple[int, ...]) -> Iterator[tuple[int, Any, Any]]:
         """(width, start, stop) of the part of a row that vectors of this width cover, the widest first."""
@@ -329,38 +372,53 @@ def dots(rows: Array, chosen: Array, count: int, row: Array, out: Array) -> None
         out[k] = rows[k] @ row
 
 
-def _listed(words: _Words, length: Any, index: _Row, found: Any, holds: Callable[[Any, int], Any]) -> Any:
-    """Positions at which a comparison holds, from a mask of many."""
+def _listed(
+    words: _Words, length: Any, index: _Row, found: Any, holds: Callable[[Any, int], Any],
+    seen: Callable[[Any, Any, Any], None] | None = None,
+) -> Any:  # fmt: skip
+    """Positions at which a comparison holds, from masks of many; a few are written at once, and written over when they are none.
+
+    A loop over one mask's positions ends where no processor guesses, which costs as much as writing eight.
+    """
     from llvmlite import ir
 
     b, i64 = words.builder, ir.IntType(64)
     count = words.variable(found)
     first = b.module.declare_intrinsic("llvm.cttz", [i64], ir.FunctionType(i64, [i64, ir.IntType(1)]))
 
-    def take(at: Any) -> None:
-        k = b.load(count)
-        index.store(k, b.trunc(at, ir.IntType(32)))
-        b.store(b.add(k, words.number(1)), count)
+    def take(j: Any, width: int, done: Any) -> None:
+        """List what the mask of the numbers from j on says, but for its first ``done``."""
+        mask = b.shl(b.lshr(words.bits(holds(j, width)), done), done)
+        if seen is not None:
+            seen(j, width, mask)
+        start, left = b.load(count), words.variable(mask)
+        stop = b.add(start, words.ones(mask))
+        with words.upto_past(start, stop, _LISTED) as at:
+            for q in range(_LISTED):
+                now = b.load(left)
+                position = b.call(first, [now, ir.Constant(ir.IntType(1), 0)])
+                index.store(b.add(at, words.number(q)), b.trunc(b.add(j, position), ir.IntType(32)))
+                b.store(b.and_(now, b.sub(now, words.number(1))), left)
+        b.store(stop, count)
 
-    for width, start, stop in words.blocks(length, (_POSITIONS, 16, 1)):
+    # All but the last three, so that what is written in vain does not go past the last number's place either.
+    start, whole = words.number(0), b.and_(length, words.number(-_LISTED))
+    for width in (_POSITIONS, 16):
+        stop = b.add(start, b.and_(b.sub(whole, start), words.number(-width)))
         with words.upto(start, stop, width) as (j, _):
-            mask = holds(j, width)
-            if width == 1:
-                with b.if_then(mask):
-                    take(j)
-                continue
-            bits = b.bitcast(mask, ir.IntType(width))
-            left = words.variable(bits if width == 64 else b.zext(bits, i64))
-            head, body, end = (b.append_basic_block(name) for name in ("head", "body", "end"))
-            b.branch(head)
-            b.position_at_end(head)
-            now = b.load(left)
-            b.cbranch(b.icmp_unsigned("!=", now, words.number(0)), body, end)
-            b.position_at_end(body)
-            take(b.add(j, b.call(first, [now, ir.Constant(ir.IntType(1), 1)])))
-            b.store(b.and_(now, b.sub(now, words.number(1))), left)
-            b.branch(head)
-            b.position_at_end(end)
+            take(j, width, words.number(0))
+        # What is left of a row, by a mask that begins earlier.
+        wide = b.icmp_signed(">=", whole, words.number(width))
+        with b.if_then(b.and_(wide, b.icmp_signed(">", whole, stop))):
+            j = b.sub(whole, words.number(width))
+            take(j, width, b.sub(stop, j))
+        start = b.select(wide, whole, start)
+    with words.upto(start, length) as (j, _):
+        k, bit = b.load(count), words.bits(holds(j, 1))
+        if seen is not None:
+            seen(j, 1, bit)
+        index.store(k, b.trunc(j, ir.IntType(32)))
+        b.store(b.add(k, bit), count)
     return b.load(count)
 
 
@@ -373,7 +431,7 @@ def _above(words: _Words, row: _Row, bound: _Row, index: _Row, found: Any) -> An
 
 @in_vectors(_above)
 def above(row: Array, bound: Array, index: Array, found: int) -> int:
-    """Positions with row > bound, number by number, are written to ``index[found:]``; returns where the list ends now."""
+    """Positions with row > bound, number by number, are written to ``index[found:]``, which has room for a row; returns the list's end."""
     for j in range(len(row)):
         if row[j] > bound[j]:
             index[found] = j
@@ -381,22 +439,95 @@ def above(row: Array, bound: Array, index: Array, found: int) -> int:
     return found
 
 
-def _nonzero(words: _Words, row: _Row, index: _Row, found: Any) -> Any:
+def _unlike(words: _Words, row: _Row, j: Any, width: int, number: float) -> Any:
     from llvmlite import ir
 
-    def holds(j: Any, width: int) -> Any:
-        x = row.load(j, width)
-        zero = ir.Constant(x.type, [0.0] * width if width > 1 else 0.0)
-        return words.builder.fcmp_unordered("!=", x, zero)
+    x = row.load(j, width)
+    return words.builder.fcmp_unordered("!=", x, ir.Constant(x.type, [number] * width if width > 1 else number))
 
-    return _listed(words, row.length, index, found, holds)
+
+def _nonzero(words: _Words, row: _Row, index: _Row, found: Any) -> Any:
+    return _listed(words, row.length, index, found, lambda j, width: _unlike(words, row, j, width, 0.0))
 
 
 @in_vectors(_nonzero)
 def nonzero(row: Array, index: Array, found: int) -> int:
-    """Positions with row != 0 (what is not a number is not zero) are written to ``index[found:]``; returns the list's end."""
+    """As ``above``, positions with row != 0; what is not a number is not zero."""
     for j in range(len(row)):
         if row[j] != 0:
             index[found] = j
             found += 1
     return found
+
+
+def _nonzero_and_other(words: _Words, row: _Row, index: _Row, found: Any, other: _Row) -> Any:
+    b, zero = words.builder, words.number(0)
+    total = words.variable(other.load(zero))
+
+    def seen(j: Any, width: int, mask: Any) -> None:
+        also = b.and_(mask, words.bits(_unlike(words, row, j, width, 1.0)))
+        b.store(b.add(b.load(total), words.ones(also)), total)
+
+    end = _listed(words, row.length, index, found, lambda j, width: _unlike(words, row, j, width, 0.0), seen)
+    other.store(zero, b.load(total))
+    return end
+
+
+@in_vectors(_nonzero_and_other)
+def nonzero_and_other(row: Array, index: Array, found: int, other: Array) -> int:
+    """``nonzero``, and ``other[0]`` grows by how many of them are not one."""
+    for j in range(len(row)):
+        other[0] += row[j] != 0 and row[j] != 1
+    end: int = nonzero(row, index, found)
+    return end
+
+
+def _count_nonzero(words: _Words, row: _Row) -> Any:
+    b, count = words.builder, words.variable(words.number(0))
+    for width, start, stop in words.blocks(row.length, (_POSITIONS, 16, 1)):
+        with words.upto(start, stop, width) as (j, _):
+            b.store(b.add(b.load(count), words.ones(words.bits(_unlike(words, row, j, width, 0.0)))), count)
+    return b.load(count)
+
+
+@in_vectors(_count_nonzero)
+def count_nonzero(row: Array) -> int:
+    """How many numbers are not zero."""
+    count = 0
+    for j in range(len(row)):
+        count += row[j] != 0
+    return count
+
+
+def _turned(words: _Words, x: _Row, out: _Row) -> None:
+    """Square tiles change rows and columns in registers: whole lines of the cache are read and written, and none has to stay in it."""
+    b, columns, rows, tile = words.builder, x.length, out.length, _LINE // x.size
+    zero, one_tile = words.number(0), range(_LINE // x.size)
+    whole_columns, whole_rows = (b.and_(n, words.number(-tile)) for n in (columns, rows))
+
+    def one_by_one(k: Any, start: Any) -> None:
+        with words.upto(start, rows) as (j, _):
+            out.row(k).store(j, x.row(j).load(k))
+
+    with words.upto(zero, whole_columns, tile) as (k, _):
+        with words.upto(zero, whole_rows, tile) as (j, _):
+            lines = [x.row(b.add(j, words.number(q))).load(k, tile) for q in one_tile]
+            half = tile // 2
+            while half:  # of each two lines, half of every block changes places
+                for q in (q for q in one_tile if not q & half):
+                    first, second = lines[q], lines[q + half]
+                    lines[q] = words.picked(first, second, [c + (tile - half if c & half else 0) for c in one_tile])
+                    lines[q + half] = words.picked(first, second, [c + (tile if c & half else half) for c in one_tile])
+                half //= 2
+            for q, line in enumerate(lines):
+                out.row(b.add(k, words.number(q))).store(j, line)
+        with words.upto(zero, words.number(tile)) as (q, _):
+            one_by_one(b.add(k, q), whole_rows)
+    with words.upto(whole_columns, columns) as (k, _):
+        one_by_one(k, zero)
+
+
+@in_vectors(_turned)
+def turned(x: Array, out: Array) -> None:
+    """out = x^T."""
+    out[:] = x.T
