@@ -8,13 +8,13 @@ A layer's output stays a tensor, because gradients flow through it; the events o
 found by :func:`known`.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
+from torch.utils.weak import WeakIdRef
 
 from .errors import DataError, ShapeError
 
@@ -291,10 +291,6 @@ def _pointer(counts: Tensor) -> Tensor:
     return pointer
 
 
-_lists: MutableMapping[Tensor, tuple[int, Events]] = WeakIdKeyDictionary()
-"""The events of tensors that are still alive, and the version of the tensor that they are of."""
-
-
 def settled(x: Tensor) -> Tensor:
     """x as a tensor of its own would lie in memory: contiguous, from a whole cache line on.
 
@@ -304,11 +300,22 @@ def settled(x: Tensor) -> Tensor:
     return x if x.data_ptr() % _LINE == 0 else x.clone(memory_format=torch.contiguous_format)
 
 
+_lists: dict[int, tuple[WeakIdRef, int, Events]] = {}
+"""By the identity of a tensor that is still alive: itself, the version of it that was listed, and its events."""
+
+
 def remember(x: Tensor, events: Events) -> None:
     """Say that these are the events of x [B, T, N], as it is now; forgotten with the tensor, or when it is changed."""
     if not x.is_inference():  # such tensors do not say whether they were changed
         # Lists of their own: events that hold their dense tensor would keep x alive as long as x is.
-        _lists[x] = (x._version, Events.trusted(events.pointer, events.index, events.value, events.shape))
+        own = Events.trusted(events.pointer, events.index, events.value, events.shape)
+        _lists[id(x)] = (WeakIdRef(x, _forget), x._version, own)
+
+
+def _forget(gone: WeakIdRef) -> None:
+    key = hash(gone)
+    if (found := _lists.get(key)) is not None and found[0] is gone:  # not one that was put in its place since
+        _lists.pop(key, None)
 
 
 def known(x: Tensor) -> Events | None:
@@ -316,7 +323,8 @@ def known(x: Tensor) -> Events | None:
 
     A layer that runs as compiled code knows its output's. Reading them is free, making them is a pass over x.
     """
-    if x.is_inference():
+    found = _lists.get(id(x))
+    if found is None:
         return None
-    version, events = _lists.get(x, (None, None))
-    return events if version == x._version else None
+    of, version, events = found
+    return events if of() is x and version == x._version else None

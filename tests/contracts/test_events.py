@@ -120,6 +120,18 @@ def test_what_is_known_is_forgotten_with_the_tensor_and_when_it_changes():
     assert gone() is None
 
 
+def test_a_tensor_in_the_place_of_one_that_is_gone_is_not_taken_for_it():
+    events, places = Events.from_dense(batch()), set()
+    for _ in range(50):
+        x = batch()
+        assert known(x) is None
+        remember(x, events)
+        assert known(x) is not None
+        places.add(id(x))
+        del x
+    assert len(places) < 50  # memory was used again
+
+
 @kinds
 @pytest.mark.parametrize("backend", ["reference", "auto"])
 def test_a_network_makes_no_difference_between_events_and_their_tensor(values, backend):
