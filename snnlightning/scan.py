@@ -35,6 +35,7 @@ _COMPILED = {
 
 # What every call of a layer asks, found once: each step on the way there is one more place in memory.
 _STRIDED = torch.strided
+_NUMBERS = (float, int, tuple, Tensor)
 _is_tracing, _is_transforming = torch._C._is_tracing, torch._C._are_functorch_transforms_active
 
 logger = logging.getLogger("snnlightning.scan")
@@ -411,9 +412,9 @@ def _of_member(value: Any, k: int) -> Any:
 def _check_kinds(
     neurons: Sequence[NeuronLike], spikes: Sequence[SpikeFunction | None], w_rec: Tensor | Recurrence | None
 ) -> None:
-    first = neurons[0]
+    first, kind = neurons[0], None
     for n, spike in zip(neurons, spikes, strict=True):
-        if n is not first and kind_of(n) != kind_of(first):
+        if n is not first and kind_of(n) != (kind := kind or kind_of(first)):
             raise ConfigurationError(
                 f"members are {first} and {n}; they may differ in numbers only, not in class, form, reset or what is detached."
             )
@@ -439,10 +440,12 @@ def kind_of(neuron: NeuronLike) -> tuple[Any, ...]:
         (True, False)
     """
     fields: Mapping[str, Any] = getattr(neuron, "__dataclass_fields__", {})
-    values = {name: getattr(neuron, name) for name in fields}
-    numbers = {name for name, value in values.items() if isinstance(value, float | int | tuple) and value is not True and value is not False}  # fmt: skip
-    words = {name: value for name, value in values.items() if name not in numbers and not isinstance(value, Tensor)}
-    return type(neuron), tuple(sorted(words.items())), neuron.state_names, getattr(neuron, "refractory_steps", 0)
+    words = []
+    for name in fields:
+        value = getattr(neuron, name)
+        if value is True or value is False or not isinstance(value, _NUMBERS):
+            words.append((name, value))
+    return type(neuron), tuple(words), neuron.state_names, getattr(neuron, "refractory_steps", 0)
 
 
 def supports(
@@ -518,9 +521,11 @@ def _choose(
         taken = "triton" if w_in.device.type == "cuda" else "numba" if _is_here("numba") else "cpp"
     if backend == "triton":
         require("triton", "gpu", "backend='triton'")
-    reason = None
+    reason, asked = None, set()
     for n, spike in zip(neurons, spikes, strict=True):
-        reason = reason or supports(taken, n, x, w_in, spike, w_rec)
+        if type(spike) not in asked:  # neurons are of one class and form
+            asked.add(type(spike))
+            reason = reason or supports(taken, n, x, w_in, spike, w_rec)
     if reason is None:
         if taken == "numba" and not _is_here("numba"):
             require("numba", "fast", "backend='numba'")

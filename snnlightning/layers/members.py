@@ -11,7 +11,7 @@ from ..errors import ConfigurationError, ShapeError
 from ..events import Events
 from ..firing import AbstractEscape
 from ..scan import kind_of, scan
-from ..typing import Coefficients, Connection, ConnectionKind, LayerRecord, NetworkOutput, State, Trace
+from ..typing import Coefficients, Connection, ConnectionKind, LayerRecord, NetworkOutput, Reader, State, Trace
 from .abstract import Effective
 from .spiking_layer import SpikingLayer
 from .spiking_network import SpikingNetwork
@@ -83,14 +83,19 @@ class Members(nn.Module):
             states: ``out.states`` of an earlier call, or None for zero.
             potentials: whether the records hold the potentials.
         """
-        names = self._network(0).names
+        networks = [self._network(k) for k in range(len(self.networks))]
+        names = networks[0].names
         if states is not None and len(states) != len(names):
             raise ShapeError(f"{len(states)} states for {len(names)} layers; pass out.states of an earlier call.")
-        records: list[list[LayerRecord]] = [[] for _ in self.networks]
-        binary = False
+        records: list[list[LayerRecord]] = [[] for _ in networks]
+        readout, binary = networks[0].readout, False
+        stages = cast(list[tuple[SpikingLayer, ...]], list(zip(*(network.layers for network in networks), strict=True)))
         for at, name in enumerate(names):
             kind: ConnectionKind = "input" if at == 0 else "readout" if at == len(names) - 1 else "feedforward"
-            trace = self._run(at, name, kind, x, None if states is None else states[at], potentials, binary, records)
+            trace = self._run(
+                stages[at], readout if name == "readout" else None, name, kind, x, None if states is None else states[at], potentials,
+                binary, records,
+            )  # fmt: skip
             x, binary = trace.output, records[0][-1].binary
         logits = cast(Tensor, trace.read)
         return MembersOutput(
@@ -98,11 +103,10 @@ class Members(nn.Module):
         )
 
     def _run(
-        self, at: int, name: str, kind: ConnectionKind, x: Tensor | Events, state: State | None, potentials: bool, binary: bool,
-        records: list[list[LayerRecord]],
+        self, layers: Sequence[SpikingLayer], readout: Reader | None, name: str, kind: ConnectionKind, x: Tensor | Events,
+        state: State | None, potentials: bool, binary: bool, records: list[list[LayerRecord]],
     ) -> Trace:  # fmt: skip
         """One stage of all networks; its output is [K, B, T, N]."""
-        layers = [self._layer(k, at) for k in range(len(self.networks))]
         used = [layer.effective() for layer in layers]
         size = max(layer.out_features for layer in layers)
         recurrent = [own.w_rec is not None for own in used]
@@ -125,7 +129,7 @@ class Members(nn.Module):
                 coefficients=[_padded(own, size) for own in used],
                 potentials=potentials,
                 backend=layers[0].backend,
-                readout=self._network(0).readout if name == "readout" else None,
+                readout=readout,
                 sizes=[(layer.out_features, layer.in_features) for layer in layers],
                 recurrent=recurrent,
             )
@@ -137,17 +141,15 @@ class Members(nn.Module):
         state_of = [variable.unbind() for variable in trace.state]
         reads = None if trace.read is None else trace.read.unbind()
         came: Sequence[Tensor | Events]
-        if at > 0:  # the very tensors: what reads records knows a source by its identity
+        if records[0]:  # the very tensors: what reads records knows a source by its identity
             came = [own[-1].output for own in records]
         else:
             came = x.unbind() if isinstance(x, Tensor) and x.ndim == 4 else [x] * len(layers)
         for k, (layer, own) in enumerate(zip(layers, used, strict=True)):
-            bits = layer.weight_bits
+            bits, sends = layer.weight_bits, layer.sends_spikes
             connections = [Connection(f"{name}.w_in", kind, came[k], own.w_in, binary, bits=bits)]
             if own.w_rec is not None:
-                connections.append(
-                    Connection(f"{name}.w_rec", "recurrent", outputs[k], own.w_rec, layer.sends_spikes, bits=bits)
-                )
+                connections.append(Connection(f"{name}.w_rec", "recurrent", outputs[k], own.w_rec, sends, bits=bits))
             records[k].append(
                 LayerRecord(
                     name,
@@ -156,7 +158,7 @@ class Members(nn.Module):
                     tuple(_first(variable[k], layer.out_features) for variable in state_of),
                     None if potential is None else _first(potential[k], layer.out_features),
                     tuple(connections),
-                    binary=layer.sends_spikes,
+                    binary=sends,
                     bias=own.bias,
                     read=None if reads is None else reads[k],
                 )
@@ -167,11 +169,6 @@ class Members(nn.Module):
         network = self.networks[k]
         assert isinstance(network, SpikingNetwork)
         return network
-
-    def _layer(self, k: int, at: int) -> SpikingLayer:
-        layer = self._network(k).layers[at]
-        assert isinstance(layer, SpikingLayer)
-        return layer
 
 
 def alike(network: SpikingNetwork) -> Hashable:
