@@ -99,7 +99,7 @@ def _compile(wanted: Kernel, dtype: str) -> Callable[..., Any]:
             value = found[name]
             if hasattr(value, "build"):
                 found[name] = vectors.intrinsic(value)
-                codes.extend((_vectors(), _told(value.__dict__.get("says", value).__code__)))
+                codes.extend((_written(value.__module__), _told(value.__dict__.get("says", value).__code__)))
             elif getattr(value, "helper", False):
                 found[name] = _helper(value, dtype, wanted, with_helpers(value))
                 codes.append(_told(value.__code__))
@@ -158,9 +158,9 @@ def _told(code: types.CodeType) -> bytes:
 
 
 @functools.cache
-def _vectors() -> bytes:
+def _written(module: str) -> bytes:
     """The source of what is written in vectors."""
-    return inspect.getsource(vectors).encode()
+    return b"".join(inspect.getsource(source).encode() for source in (vectors, sys.modules[module]))
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from typing import Any
 
 from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
+from .integrator import FEWEST, MOST, integrate, integrate_back
 from .vectors import above, add_to_rows, count_nonzero, dots, nonzero, nonzero_and_other, rowwise, sum_rows, turned
 
 __all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "project",
@@ -246,6 +247,10 @@ def advance(
     spiking, has_current, to_zero = flags & SPIKING, flags & CURRENT, flags & RESET_ZERO
     recurrent, delayed = flags & RECURRENT, flags & DELAYED
     decay_syn, decay_mem, gain, v_th = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    if not spiking and not recurrent and value.size == 0 and drive.size == 0 and FEWEST <= v.shape[1] <= MOST:
+        integrate(pointer, index, w_in_t, bias, coefficients, v, second, output, potentials, currents, arguments,
+                  samples, steps, flags)  # fmt: skip
+        return
     cur, back = scratch[0], scratch[1]
     found = 0
     for s in range(samples):
@@ -459,6 +464,11 @@ def retreat(
     recurrent = w_rec_t.size > 0
     wants_decays = grad_coefficients.size > 0
     decay_syn, decay_mem, gain, v_th = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    if not spiking and not wants_decays and FEWEST <= grad_v.shape[1] <= MOST:
+        integrate_back(
+            psi, grad_output, grad_potentials, coefficients, grad_v, grad_second, delta, samples, steps, has_current
+        )
+        return
     if not spiking:
         _retreat_integrator(psi, grad_output, grad_potentials, potentials, currents, decay_syn, decay_mem, gain, grad_v,
                             grad_second, delta, grad_coefficients, steps, has_current)  # fmt: skip
