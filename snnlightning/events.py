@@ -8,13 +8,14 @@ A layer's output stays a tensor, because gradients flow through it; the events o
 found by :func:`known`.
 """
 
+import functools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdRef
 
 from .errors import DataError, ShapeError
 
@@ -300,7 +301,7 @@ def settled(x: Tensor) -> Tensor:
     return x if x.data_ptr() % _LINE == 0 else x.clone(memory_format=torch.contiguous_format)
 
 
-_lists: dict[int, tuple[WeakIdRef, int, Events]] = {}
+_lists: dict[int, tuple[weakref.ref[Tensor], int, Events]] = {}
 """By the identity of a tensor that is still alive: itself, the version of it that was listed, and its events."""
 
 
@@ -309,11 +310,10 @@ def remember(x: Tensor, events: Events) -> None:
     if not x.is_inference():  # such tensors do not say whether they were changed
         # Lists of their own: events that hold their dense tensor would keep x alive as long as x is.
         own = Events.trusted(events.pointer, events.index, events.value, events.shape)
-        _lists[id(x)] = (WeakIdRef(x, _forget), x._version, own)
+        _lists[id(x)] = (weakref.ref(x, functools.partial(_forget, id(x))), x._version, own)
 
 
-def _forget(gone: WeakIdRef) -> None:
-    key = hash(gone)
+def _forget(key: int, gone: weakref.ref[Tensor]) -> None:
     if (found := _lists.get(key)) is not None and found[0] is gone:  # not one that was put in its place since
         _lists.pop(key, None)
 

@@ -247,6 +247,8 @@ class AbstractLayer(AbstractStage):
     def sends_spikes(self) -> bool:
         """Whether the output is known to be 0 and 1 only."""
         firing = self.surrogate
+        if firing is None:
+            return False
         return isinstance(firing, AbstractSurrogate) or (isinstance(firing, AbstractFiring) and firing.binary)
 
     @property

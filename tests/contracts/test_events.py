@@ -120,6 +120,16 @@ def test_what_is_known_is_forgotten_with_the_tensor_and_when_it_changes():
     assert gone() is None
 
 
+def test_what_is_known_of_a_tensor_stays_while_only_a_graph_holds_it():
+    weight = torch.ones(5, requires_grad=True)
+    x = batch()
+    remember(x, Events.from_dense(batch()))
+    product = x * weight
+    del x
+    gc.collect()
+    assert known(product.grad_fn._saved_self) is not None
+
+
 def test_a_tensor_in_the_place_of_one_that_is_gone_is_not_taken_for_it():
     events, places = Events.from_dense(batch()), set()
     for _ in range(50):

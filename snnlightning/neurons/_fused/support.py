@@ -30,9 +30,8 @@ def reason_against(
         w_in: input weights; they decide the element type.
         spike: the surrogate, or None.
     """
-    name = type(neuron).__name__
     if type(neuron) is not known:
-        return f"{name} is a class of its own, and the kernel is that of {known.__name__}"
+        return f"{type(neuron).__name__} is a class of its own, and the kernel is that of {known.__name__}"
     if w_in.dtype not in _DTYPES[backend]:
         known_types = [str(dtype).removeprefix("torch.") for dtype in _DTYPES[backend]]
         return f"the weights are {w_in.dtype}; the kernels take {', '.join(known_types[:-1])} and {known_types[-1]}"
