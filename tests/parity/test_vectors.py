@@ -103,3 +103,56 @@ def test_a_list_of_all_positions_ends_with_its_room(n, dtype):
     end, _ = compiled()(rows, index, np.ones(n, dtype), np.zeros(n, dtype), dtype(1.0), index[:8], *made)
     assert end == 2 + 3 * n
     assert made[1].tolist() == [0, 0, *[*range(n)] * 3, 0]
+
+
+@functools.cache
+def moved():
+    function = vectors.intrinsic(vectors.moved_by_events)
+
+    @numba.njit
+    def call(given, v, i, s, current, rows, index, lo, hi, bias, back, own, first, last, potentials, currents, row):
+        function(given, v, i, s, current, rows, index, lo, hi, bias, back, own, first, last, potentials, currents, row)
+
+    return call
+
+
+@dtypes
+@pytest.mark.parametrize("current", [0, 1])
+@pytest.mark.parametrize("n", SIZES)
+def test_a_step_from_events_is_the_plain_one(n, current, dtype):
+    rng = np.random.default_rng(n)
+
+    def some(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    index, own = (rng.integers(0, 30, 40).astype(np.int32) for _ in range(2))
+    nothing = np.zeros((0, 0, 0), dtype)
+    for own_events, kept in ((7, True), (0, False)):
+        v, i, bias = some(2, n), some(2, n), some(n) if kept else some(0)
+        rows, back, coefficients = some(30, n), some(30, n), some(3, n)
+        ways = []
+        for call in (moved(), vectors.moved_by_events):
+            potentials, currents = (np.zeros((2, 5, n), dtype) if kept else nothing.copy() for _ in range(2))
+            mine = v.copy(), i.copy(), potentials, currents
+            call(
+                coefficients,
+                *mine[:2],
+                1,
+                current,
+                rows,
+                index,
+                3,
+                29,
+                bias,
+                back,
+                own,
+                2,
+                2 + own_events,
+                *mine[2:],
+                8,
+            )
+            ways.append(mine)
+        for a, b in zip(*ways, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(v, ways[0][0])
+        assert np.array_equal(v[0], ways[0][0][0])

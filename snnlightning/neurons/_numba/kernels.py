@@ -21,7 +21,18 @@ from typing import Any
 from .._fused.recursion import CURRENT, DELAYED, READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING
 from .compiling import helper, kernel
 from .integrator import FEWEST, MOST, integrate, integrate_back
-from .vectors import above, add_to_rows, count_nonzero, dots, nonzero, nonzero_and_other, rowwise, sum_rows, turned
+from .vectors import (
+    above,
+    add_to_rows,
+    count_nonzero,
+    dots,
+    moved_by_events,
+    nonzero,
+    nonzero_and_other,
+    rowwise,
+    sum_rows,
+    turned,
+)
 
 __all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "project",
            "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
@@ -252,13 +263,15 @@ def advance(
                   samples, steps, flags)  # fmt: skip
         return
     cur, back = scratch[0], scratch[1]
+    events_only = value.size == 0 and drive.size == 0
     found = 0
     for s in range(samples):
         vs, cs = v[s], second[s] if has_current else v[s]
         waits = left[s] if silent else v[s]
         for t in range(steps):
             row = s * steps + t
-            if potentials.size > 0:
+            at_once = events_only and not (delayed and t == 0)
+            if potentials.size > 0 and not at_once:
                 _copied(potentials[s, t], vs)
             if not spiking:
                 if output.size > 0:
@@ -278,15 +291,18 @@ def advance(
                     for e in range(spike_pointer[row], found):
                         o[spike_index[e]] = real(1)
                 rest(waits, silent)
-            arrive(s, t, row, pointer, index, value, drive, bias, w_in_t, cur)
             lo, hi = 0, 0  # of the spikes that come back
-            if recurrent:
-                if delayed and t == 0:
+            if recurrent and not (delayed and t == 0):
+                sender = row - 1 if delayed else row
+                lo, hi = spike_pointer[sender], spike_pointer[sender + 1]
+            if not at_once:
+                arrive(s, t, row, pointer, index, value, drive, bias, w_in_t, cur)
+                if recurrent and delayed and t == 0:
                     _sum(cur, cur, first[s])
-                else:
-                    sender = row - 1 if delayed else row
-                    lo, hi = spike_pointer[sender], spike_pointer[sender + 1]
-            if has_current:
+            if at_once:
+                moved_by_events(coefficients, v, second, s, has_current, w_in_t, index, pointer[row], pointer[row + 1],
+                                bias, w_rec_t, spike_index, lo, hi, potentials, currents, row)  # fmt: skip
+            elif has_current:
                 if currents.size > 0:
                     _copied(currents[s, t], cs)
                 if lo < hi:

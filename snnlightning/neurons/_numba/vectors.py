@@ -14,9 +14,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ...errors import require
 
-__all__ = ["above", "add_to_rows", "count_nonzero", "dots", "in_vectors", "intrinsic", "nonzero", "nonzero_and_other",
+__all__ = ["above", "add_to_rows", "count_nonzero", "dots", "in_vectors", "intrinsic", "moved_by_events", "nonzero", "nonzero_and_other",
            "rowwise", "sum_rows"]  # fmt: skip
 
 Array = Any
@@ -314,6 +316,73 @@ def sum_rows(rows: Array, index: Array, lo: int, hi: int, out: Array) -> None:
     out[:] = 0
     for e in range(lo, hi):
         out += rows[index[e]]
+
+
+def _moved_by_events(
+    words: _Words, coefficients: _Row, v: _Row, i: _Row, s: Any, has_current: Any, rows: _Row, index: _Row, lo: Any, hi: Any,
+    bias: _Row, back: _Row, own: _Row, first: Any, last: Any, potentials: _Row, currents: _Row, row: Any,
+) -> None:  # fmt: skip
+    from llvmlite import ir
+
+    b, (vs, cs) = words.builder, (rows_of.row(s) for rows_of in (v, i))
+    decay_syn, decay_mem, gain = (coefficients.row(words.number(k)) for k in range(3))
+    current = b.icmp_signed("!=", has_current, words.number(0))
+
+    def wanted(array: _Row) -> Any:
+        return b.icmp_signed("!=", array.length, words.number(0))
+
+    for width, start, stop in words.blocks(v.length, (2 * _ROW_BYTES // v.size, *_widths(v))):
+        kind = words.vector(v.element, width)
+        zero = ir.Constant(kind, [0.0] * width if width > 1 else 0.0)
+
+        def summed(rows: _Row, index: _Row, lo: Any, hi: Any, j: Any, width: int = width, zero: Any = zero) -> Any:
+            total = words.variable(zero)
+            with words.upto(lo, hi) as (e, _):
+                b.store(b.fadd(b.load(total), rows.row(index.load(e)).load(j, width)), total)
+            return total
+
+        with words.upto(start, stop, width) as (j, _):
+            total = summed(rows, index, lo, hi, j)
+            with b.if_then(wanted(bias)):
+                b.store(b.fadd(b.load(total), bias.load(j, width)), total)
+            arrived = b.fadd(b.load(total), b.load(summed(back, own, first, last, j)))
+            potential = vs.load(j, width)
+            with b.if_then(wanted(potentials)):
+                potentials.row(row).store(j, potential)
+            x = words.variable(arrived)
+            with b.if_then(current):
+                before = cs.load(j, width)
+                b.store(before, x)
+                cs.store(j, b.fadd(b.fmul(decay_syn.load(j, width), before), arrived))
+            enters = b.load(x)
+            with b.if_then(wanted(currents)):
+                currents.row(row).store(j, enters)
+            vs.store(j, b.fadd(b.fmul(decay_mem.load(j, width), potential), b.fmul(gain.load(j, width), enters)))
+
+
+@in_vectors(_moved_by_events)
+def moved_by_events(
+    coefficients: Array, v: Array, i: Array, s: int, has_current: int, rows: Array, index: Array, lo: int, hi: int,
+    bias: Array, back: Array, own: Array, first: int, last: int, potentials: Array, currents: Array, row: int,
+) -> None:  # fmt: skip
+    """One step of sample s: cur = sums of ``rows`` and of ``back`` + bias;  i = a i + cur;  v = b v + g (the i before, or cur).
+
+    ``potentials`` and ``currents`` keep v and x in their row, when they are not empty.
+    """
+    decay_syn, decay_mem, gain = coefficients[:3]
+    cur, others = np.zeros_like(v[s]), np.zeros_like(v[s])
+    sum_rows(rows, index, lo, hi, cur)
+    sum_rows(back, own, first, last, others)
+    if bias.size > 0:
+        cur += bias
+    x = cur + others
+    if potentials.size > 0:
+        potentials.reshape(-1, v.shape[1])[row] = v[s]
+    if has_current:
+        x, i[s] = i[s].copy(), decay_syn * i[s] + x
+    if currents.size > 0:
+        currents.reshape(-1, v.shape[1])[row] = x
+    v[s] = decay_mem * v[s] + gain * x
 
 
 def _add_to_rows(words: _Words, row: _Row, index: _Row, lo: Any, hi: Any, rows: _Row, at: Any) -> None:
