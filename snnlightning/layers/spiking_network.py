@@ -67,7 +67,7 @@ class SpikingNetwork(nn.Module):
     def stages(self) -> Iterator[tuple[str, AbstractStage]]:
         """The stages that leave a record, with their names, first to last."""
         modules = list(self.layers)
-        stages = list(_stages_in(modules))
+        stages = _stages_in(modules)
         yield from zip(_names(stages, modules[-1]), stages, strict=True)
 
     def initial_states(self, batch: int) -> list[State | None]:
@@ -116,12 +116,14 @@ def _names(stages: Iterable[AbstractStage], end: nn.Module) -> list[str]:
     return names
 
 
-def _stages_in(modules: Iterable[nn.Module]) -> Iterator[AbstractStage]:
+def _stages_in(modules: Iterable[nn.Module]) -> list[AbstractStage]:
+    found: list[AbstractStage] = []
     for module in modules:
         if isinstance(module, AbstractStage):
-            yield module
+            found.append(module)
         elif isinstance(module, AbstractSkip):
-            yield from _stages_in(module.layers)
+            found += _stages_in(module.layers)
+    return found
 
 
 def _through(
