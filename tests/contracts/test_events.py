@@ -114,10 +114,11 @@ def test_what_is_known_is_forgotten_with_the_tensor_and_when_it_changes():
     remember(y := x.clone(), events)
     y[0] = 0.0
     assert known(y) is None
-    gone = weakref.ref(x)
-    del x, events
+    gone, list_gone = weakref.ref(x), weakref.ref(events.index)
+    del x, y, events
     gc.collect()
     assert gone() is None
+    assert list_gone() is None
 
 
 def test_what_is_known_of_a_tensor_stays_while_only_a_graph_holds_it():
