@@ -156,3 +156,31 @@ def test_a_step_from_events_is_the_plain_one(n, current, dtype):
             np.testing.assert_array_equal(a, b)
         assert not np.array_equal(v, ways[0][0])
         assert np.array_equal(v[0], ways[0][0][0])
+
+
+@functools.cache
+def multiplied():
+    function = vectors.intrinsic(vectors.product)
+
+    @numba.njit
+    def call(delta, rows, samples, anew, out):
+        function(delta, rows, samples, anew, out)
+
+    return call
+
+
+@dtypes
+@pytest.mark.parametrize("samples", [1, 2, 4, 7])
+@pytest.mark.parametrize("n", SIZES)
+def test_a_product_rounds_like_the_plain_one(n, samples, dtype):
+    rng = np.random.default_rng(n)
+    for depth in (1, 4, 11):
+        delta, rows = rng.standard_normal((samples, depth)).astype(dtype), rng.standard_normal((depth, n)).astype(dtype)
+        for anew in (0, 1):
+            mine = rng.standard_normal((samples, n)).astype(dtype)
+            theirs = mine.copy()
+            multiplied()(delta, rows, samples, anew, mine)
+            vectors.product(delta, rows, samples, anew, theirs)
+            np.testing.assert_array_equal(mine, theirs)
+            if anew:
+                np.testing.assert_allclose(mine, delta @ rows, rtol=1e-3, atol=1e-4)

@@ -18,8 +18,8 @@ from .._fused.recursion import (
     THRESHOLD_CROSSED,
 )
 from .compiling import helper, kernel
-from .kernels import ADVANCE, RETREAT, arrive, come_back, mostly, product, send_back
-from .vectors import nonzero
+from .kernels import ADVANCE, RETREAT, arrive, come_back, mostly, send_back
+from .vectors import nonzero, product
 
 __all__ = ["advance_adlif", "advance_alif", "retreat_adlif", "retreat_alif"]
 
@@ -150,7 +150,7 @@ def retreat_alif(
                 d[j] = gain[j] * (gv[j] * (real(1) - zero * z[j]))
                 after[j] = d[j]
         if many:
-            product(later, w_rec, back)
+            product(later, w_rec, samples, 0, back)
         for s in range(samples):
             row = s * steps + t
             gv, ga, b, d, h = grad_v[s], grad_second[s], back[s], delta[s, t], psi[s, t]
@@ -284,7 +284,7 @@ def retreat_adlif(
                 d[j] = gain[j] * gv[j]
                 after[j] = d[j]
         if many:
-            product(later, w_rec, back)
+            product(later, w_rec, samples, 0, back)
         for s in range(samples):
             row = s * steps + t
             gv, gw, b, d, h = grad_v[s], grad_second[s], back[s], delta[s, t], psi[s, t]

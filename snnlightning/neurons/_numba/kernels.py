@@ -29,12 +29,13 @@ from .vectors import (
     moved_by_events,
     nonzero,
     nonzero_and_other,
+    product,
     rowwise,
     sum_rows,
     turned,
 )
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "product", "project",
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "project",
            "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
 
 Array = Any
@@ -381,41 +382,10 @@ def unpack(pointer: Array, place: Array, value: Array, x: Array) -> None:
             block[place[e]] = value[e]
 
 
-@rowwise(2)
-def _four_rows(
-    x: Any, y: Any, v0: Any, v1: Any, v2: Any, v3: Any,
-    a0: Any, a1: Any, a2: Any, a3: Any, b0: Any, b1: Any, b2: Any, b3: Any,
-) -> Any:  # fmt: skip
-    return x + ((a0 * v0 + a1 * v1) + (a2 * v2 + a3 * v3)), y + ((b0 * v0 + b1 * v1) + (b2 * v2 + b3 * v3))
-
-
-@helper
-def product(delta: Array, rows: Array, out: Array) -> None:
-    """out += delta @ rows, for a few rows of delta; four rows of the matrix at a time, which then stay close by."""
-    samples, n = delta.shape
-    k = 0
-    while k + 4 <= n:
-        v0, v1, v2, v3 = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
-        for s in range(0, samples, 2):
-            r = min(s + 1, samples - 1)  # the last one twice, when it is alone
-            a, b = delta[s], delta[r]
-            _four_rows(out[s], out[r], out[s], out[r], v0, v1, v2, v3,
-                       a[k], a[k + 1], a[k + 2], a[k + 3], b[k], b[k + 1], b[k + 2], b[k + 3])  # fmt: skip
-        k += 4
-    while k < n:
-        for s in range(samples):
-            _added(out[s], out[s], delta[s, k], rows[k])
-        k += 1
-
-
 @kernel("void(real[:,::1], real[:,::1], real[:,::1])", fast=True)
 def send_on(delta: Array, rows: Array, out: Array) -> None:
     """out = delta @ rows, where a row of delta is short: products of BLAS are made for long ones."""
-    for s in range(0, delta.shape[0], 8):
-        some = out[s : s + 8]
-        for r in range(some.shape[0]):
-            _copied(some[r], real(0))
-        product(delta[s : s + 8], rows, some)
+    product(delta, rows, delta.shape[0], 1, out)
 
 
 RETREAT = (
@@ -522,7 +492,7 @@ def retreat(
                 if many and not delayed:
                     _copied(after, d)
             if many:
-                product(later, w_rec, back)
+                product(later, w_rec, samples, 0, back)
             for s in range(begin, begin + together):
                 gv, b, d, h = grad_v[s], back[s], delta[s, t], psi[s, t]
                 if recurrent and not many:
