@@ -28,8 +28,8 @@ _ROW_BYTES = 256
 """Of the widest vector: four registers of AVX-512, eight of AVX2."""
 _NEIGHBOURS = 16, 4, 1
 """Numbers of a row that an expression is computed for at once; there may be ten rows in it."""
-_AT_ONCE = 4
-"""Rows that are multiplied at once."""
+_IN_ORDER = "contract", "nsz"
+"""A sum of products that may be fused and not reordered; without any flag Numba lets it be, in kernels with ``fast``."""
 _POSITIONS = 64
 """Comparisons whose results are one mask."""
 _LINE = 64
@@ -413,30 +413,20 @@ def add_to_rows(row: Array, index: Array, lo: int, hi: int, rows: Array, at: int
 
 def _product(words: _Words, delta: _Row, rows: _Row, samples: Any, anew: Any, out: _Row) -> None:
     """Sums stay in registers while all of ``rows`` go by, for four or two samples at a time."""
-    b, n, number = words.builder, delta.length, words.number
-    whole = b.and_(n, number(-_AT_ONCE))
+    b, number = words.builder, words.number
     for width, start, stop in words.blocks(out.length, (_ROW_BYTES // out.size, 16, 4, 1)):
 
-        def at(row: _Row, k: Any, width: int = width) -> Any:
-            return words.spread(row.load(k), width)
-
-        def some(j: Any, samples: list[Any], width: int = width, at: Any = at) -> None:
+        def some(j: Any, samples: list[Any], width: int = width) -> None:
             given, written = [delta.row(r) for r in samples], [out.row(r) for r in samples]
             totals = [words.variable(words.spread(words.zero(out.element), width)) for _ in samples]
             with b.if_then(b.icmp_signed("==", anew, number(0))):
                 for total, row in zip(totals, written, strict=True):
                     b.store(row.load(j, width), total)
-            with words.upto(number(0), whole, _AT_ONCE) as (k, _):
-                places = [b.add(k, number(q)) for q in range(_AT_ONCE)]
-                four = [rows.row(place).load(j, width) for place in places]
-                for total, row in zip(totals, given, strict=True):
-                    c = [b.fmul(at(row, place), v) for place, v in zip(places, four, strict=True)]
-                    more = b.fadd(b.fadd(c[0], c[1]), b.fadd(c[2], c[3]))
-                    b.store(b.fadd(b.load(total), more), total)
-            with words.upto(whole, n) as (k, _):
+            with words.upto(number(0), delta.length) as (k, _):
                 v = rows.row(k).load(j, width)
                 for total, row in zip(totals, given, strict=True):
-                    b.store(b.fadd(b.load(total), b.fmul(at(row, k), v)), total)
+                    product = b.fmul(words.spread(row.load(k), width), v, flags=_IN_ORDER)
+                    b.store(b.fadd(b.load(total), product, flags=_IN_ORDER), total)
             for total, row in zip(totals, written, strict=True):
                 row.store(j, b.load(total))
 
@@ -451,20 +441,16 @@ def _product(words: _Words, delta: _Row, rows: _Row, samples: Any, anew: Any, ou
 
 @in_vectors(_product)
 def product(delta: Array, rows: Array, samples: int, anew: int, out: Array) -> None:
-    """out += delta @ rows, or out = when ``anew``, for ``samples`` rows of delta; four of ``rows`` are added to each other first."""
-    n, total = delta.shape[1], np.zeros_like(out) if anew else out.copy()
-    whole = n // _AT_ONCE * _AT_ONCE
-    for k in range(0, whole, _AT_ONCE):
-        a, b, c, d = (delta[:, q : q + 1] * rows[q] for q in range(k, k + _AT_ONCE))
-        total += (a + b) + (c + d)
-    for k in range(whole, n):
+    """out += delta @ rows, or out = when ``anew``, for ``samples`` rows of delta; row after row, rounded once where a machine can."""
+    total = np.zeros_like(out) if anew else out.copy()
+    for k in range(len(rows)):
         total += delta[:, k : k + 1] * rows[k]
     out[:] = total
 
 
 _SUM: tuple[str, ...] = ("reassoc", "contract", "nsz")
 """A sum of products may be reordered and fused; NaN and infinity keep their meaning."""
-_LANES = 16
+_AT_ONCE, _LANES = 4, 16
 
 
 def _dots(words: _Words, rows: _Row, chosen: _Row, count: Any, row: _Row, out: _Row) -> None:
