@@ -100,7 +100,10 @@ class Backward:
         ]
         self.slopes: Slopes = call.slopes
         self.retreat = plan.loop_of("retreat")
-        self.began = [plan.all(state.get(name)) for name in ("v", recursion.second or "", "refractory")]
+        self.began: list[Array | None] = [None, None, None]
+        """The state that came, where a chunk is computed again or neurons were in their refractory period."""
+        if (self.wanted[0] and made.stored is None) or plan.silent:
+            self.began = [plan.all(state.get(name)) for name in ("v", recursion.second or "", "refractory")]
         # What is computed from here on is rounded by how it is laid out: each member without what pads it, as alone.
         self.coefficients = [plan.own(k, rows)[0] for k, rows in enumerate(call.rows)]
         back = plan.all(w_rec) if plan.through_w_rec else None

@@ -51,10 +51,13 @@ class Call:
         self.sent: list[EventList] = []
         """The layer's own."""
         given = [own.rows(values) for own, values in zip(self.recursions, self.coefficients, strict=True)]
-        self.rows: list[Array] = [_rows(own, self.plan.features, self.plan.real) for own in given]
-        """What the loops multiply with, [C, N] of each member."""
         self.numbers = [[not isinstance(value, Tensor) for value in own] for own in given]
         """Which of them are one number."""
+        self.rows: list[Array] = [
+            _rows(own, numbers, self.plan.features, self.plan.real)
+            for own, numbers in zip(given, self.numbers, strict=True)
+        ]
+        """What the loops multiply with, [C, N] of each member."""
 
     @functools.cached_property
     def slopes(self) -> Slopes:
@@ -62,13 +65,13 @@ class Call:
         return Slopes(self.plan, self.spikes, self.rows, self.numbers)
 
 
-def _rows(values: Sequence[float | Tensor], features: int, dtype: np.dtype[Any]) -> Array:
+def _rows(values: Sequence[Any], numbers: Sequence[bool], features: int, dtype: np.dtype[Any]) -> Array:
     """One row of N for each."""
-    if not any(isinstance(value, Tensor) for value in values):
+    if all(numbers):
         return _number_rows(tuple(values), features, dtype)
     found = memory.empty((len(values), features), dtype)
-    for row, value in zip(found, values, strict=True):
-        row[:] = value.detach().numpy() if isinstance(value, Tensor) else value
+    for row, value, number in zip(found, values, numbers, strict=True):
+        row[:] = value if number else value.detach().numpy()
     return found
 
 

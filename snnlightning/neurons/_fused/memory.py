@@ -4,6 +4,7 @@ Rows of 16, 32, 64, ... numbers are read in whole lines then. NumPy begins 16 by
 lines; loops over weights took a third longer.
 """
 
+import ctypes
 import math
 import threading
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def zeros(shape: Sequence[int], dtype: Any) -> Array:
 def _within(make: Any, shape: Sequence[int], dtype: Any) -> Array:
     """NumPy's memory it is, which asks for large pages: first touching 50 MB of torch's costs a tenth of a step."""
     held = make(math.prod(shape) * np.dtype(dtype).itemsize + _LINE, np.uint8)
-    return np.ndarray(shape, dtype, held, -held.__array_interface__["data"][0] % _LINE)
+    return np.ndarray(shape, dtype, held, -ctypes.addressof(ctypes.c_char.from_buffer(held)) % _LINE)
 
 
 class Scratch:
