@@ -1,5 +1,6 @@
 """Threads of the compiled loops: what they run on, what becomes of errors, and where their arrays begin."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -14,7 +15,13 @@ import pytest
 import torch
 
 import snnlightning
+from snnlightning.layers import SpikingLayer
+from snnlightning.neurons import LI, LIF
 from snnlightning.neurons._fused import limits, memory, pool, weight_gradient
+from snnlightning.neurons._fused.formula import formula
+from snnlightning.neurons._numba import code as numba_code
+from snnlightning.scan import scan
+from snnlightning.surrogates import Sparse, SuperSpike, Triangle
 
 OWN = pytest.param(True, id="own threads")
 THOSE_OF_TORCH = pytest.param(
@@ -95,17 +102,42 @@ def test_an_interrupt_before_the_first_task_is_not_lost(monkeypatch):
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_what_numpy_does_about_overflow_is_what_the_caller_has_set():
-    met, large = threading.Barrier(2, timeout=60), np.full(4, 3e38, np.float32)
+@pytest.mark.parametrize("spike", [Triangle(), Sparse(SuperSpike(), 0.4)], ids=["threshold of each", "cut off"])
+def test_what_overflows_is_infinite_and_no_warning_of_a_thread(spike):
+    """In the backward pass: thresholds taken from potentials, sums over time, samples and lots; warnings are errors here."""
+    grads = []
+    v_th = (1.0, *[3e38] * 62) if spike == Triangle() else 1.0
+    for backend in ("numba", "reference"):
+        torch.manual_seed(0)
+        x = (torch.rand(24, 200, 90) < 0.1).float()
+        layer = SpikingLayer(90, 63, neuron=LIF(v_th=v_th, reset="zero"), bias=True, surrogate=spike, backend=backend)
+        v = torch.zeros(24, 63)
+        v[0] = -3e38
+        out, _ = layer(x, (v,))
+        out.backward(torch.full_like(out, 3e38))
+        grads.append([p.grad.isfinite() for p in layer.parameters()])
+    assert not all(bool(finite.all()) for finite in grads[0])
+    assert all(torch.equal(*pair) for pair in zip(*grads, strict=True))
 
-    def task(k: int) -> None:
-        met.wait()
-        large.sum()
 
-    with np.errstate(over="ignore"):
-        pool.run(task, 2)
-    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        pool.run(task, 2)
+@pytest.mark.usefixtures("two_threads")
+def test_a_gradient_whose_lots_are_finite_may_be_infinite(monkeypatch):
+    monkeypatch.setattr(limits, "in_use", dataclasses.replace(limits.in_use, chunk_elements=1))
+    w_in, x = torch.ones(1, 90, requires_grad=True), torch.zeros(2, 2, 90)
+    x[:, :, 7] = 1.0
+    output = scan(LI(), x, w_in, backend="numba").output
+    output[:, 1].backward(torch.full((2, 1), 3e38))
+    assert w_in.grad is not None
+    assert w_in.grad.nonzero().tolist() == [[0, 7]]
+    assert w_in.grad[0, 7].isinf()
+
+
+def test_a_threshold_far_away_is_no_overflow_of_a_surrogate_that_is_cut_off():
+    made = formula(numba_code, Sparse(SuperSpike(), 0.4), "float32")
+    assert made is not None
+    v, h = np.array([-3e38, 3e38], np.float32), np.ones(2, np.float32)
+    made[0](v, np.float32(3e38), np.array(made[1], np.float32), h)
+    assert h.tolist() == [0.0, 1.0]
 
 
 FORKED = """

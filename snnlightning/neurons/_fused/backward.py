@@ -81,13 +81,11 @@ class Backward:
             self.grad_z = plan.zeros(plan.batch, plan.features)
         wants_coefficients = any(wants.rest[: len(recursion.learnable)])
         self.wanted = plan.wanted(wants_coefficients)
-        room = memory.zeros if plan.padded else memory.empty  # what pads a member has no gradient
-        shape = (plan.members, plan.batch, plan.steps, plan.features)
-        self.whole = room(shape, plan.real) if wants.x or wants.drive else None
+        self.whole = plan.room(plan.batch, plan.steps, plan.features) if wants.x or wants.drive else None
         """dL/dcur of all steps, where somebody reads it."""
         self.sums = plan.zeros(plan.batch, len(call.rows[0]), plan.features) if wants_coefficients else None
-        self.at_start = plan.zeros(plan.batch, plan.features) if plan.delayed and w_rec is not None else None
-        self.grad_bias = plan.zeros(plan.batch, plan.features) if wants.bias else None
+        self.at_start = plan.room(plan.batch, plan.features) if plan.delayed and w_rec is not None else None
+        self.grad_bias = plan.room(plan.batch, plan.features) if wants.bias else None
         self.threads = torch.get_num_threads()
         cached = plan.limits.cached_bytes
         self.grad_w_in = self._gradient(cast(Tensor, w_in).shape[-1], cached) if wants.w_in else None
@@ -110,7 +108,7 @@ class Backward:
         self.back = [self._square(k, back) for k in range(plan.members)]
         self.deltas: dict[int, Array] = {}
         """dL/dcur of the chunks whose part in the gradients of weights is still to be added."""
-        self.scratch = memory.Scratch()
+        self.scratch = memory.Scratch.of_before()
         self.by_lot = self.slopes.known and self.threads <= len(plan.lots)
 
     def gradients(self) -> tuple[Tensor | None, ...] | None:
@@ -124,7 +122,8 @@ class Backward:
             together = 1 if self.threads == 1 else 2 * self.threads
             for begin in range(0, len(order), together):
                 self._share(order[begin : begin + together])
-        made.finite = [before and now for before, now in zip(made.finite, finite(self.ends), strict=True)]
+        self.scratch.leave()
+        made.finite = [before and now for before, now in zip(made.finite, finite(plan, self.ends), strict=True)]
         if not any(made.finite):
             return None
         firsts = self._firsts()
@@ -236,7 +235,8 @@ class Backward:
             if self.sums is not None:
                 self.sums[k, lo:hi, :, :n] = summed
         if self.grad_bias is not None:
-            self.grad_bias[k, lo:hi, :n] = delta.sum(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.grad_bias[k, lo:hi, :n] = delta.sum(axis=1)
         if self.at_start is not None:
             self.at_start[k, lo:hi, :n] = delta[:, 0]
 
@@ -330,7 +330,7 @@ class Backward:
         if not plan.axis:
             if self.call.before and back.shape[-1] <= plan.limits.short_row:
                 # An optimizer changes weights in place, and somebody may look afterwards.
-                return SentBack(back, w_in.clone(), functools.partial(_sent_on, plan))
+                return SentBack(back, torch.from_numpy(array(w_in).copy()), functools.partial(_sent_on, plan))
             product: Tensor = _sent_on(plan, back.flatten(0, 1), w_in).unflatten(0, back.shape[:2])
             return product
         own_sizes = plan.given.sizes or [(w_in.shape[1], w_in.shape[2])] * len(w_in)

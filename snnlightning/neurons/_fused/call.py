@@ -50,19 +50,50 @@ class Call:
         """The events that were looked for, of each chunk or of all."""
         self.sent: list[EventList] = []
         """The layer's own."""
-        given = [own.rows(values) for own, values in zip(self.recursions, self.coefficients, strict=True)]
-        self.numbers = [[not isinstance(value, Tensor) for value in own] for own in given]
-        """Which of them are one number."""
+        given = tuple(own.rows(values) for own, values in zip(self.recursions, self.coefficients, strict=True))
+        numbers = tuple(tuple(not isinstance(value, Tensor) for value in own) for own in given)
+        make = _kept if all(map(all, numbers)) else Constants
+        try:
+            constants = make(self.plan, tuple(self.spikes), tuple(map(tuple, given)), numbers)
+        except TypeError:  # a surrogate that cannot be looked up
+            constants = Constants(self.plan, self.spikes, given, numbers)
+        self.rows, self.constants = constants.rows, constants
+
+    @property
+    def slopes(self) -> Slopes:
+        """The surrogate's h, of each member."""
+        return self.constants.slopes
+
+
+class Constants:
+    """What follows from surrogates and coefficients; the same in every step where these are numbers.
+
+    Args:
+        plan, spikes: of the call.
+        given: what the recursions multiply with, one row (number, [] or [N]) each, of each member.
+        numbers: which of them are one number.
+    """
+
+    def __init__(
+        self, plan: Plan, spikes: Sequence[SpikeFunction | None], given: Sequence[Sequence[Any]], numbers: Sequence[Sequence[bool]]
+    ) -> None:  # fmt: skip
+        self.plan, self.spikes, self.numbers = plan, spikes, numbers
         self.rows: list[Array] = [
-            _rows(own, numbers, self.plan.features, self.plan.real)
-            for own, numbers in zip(given, self.numbers, strict=True)
+            _rows(own, which, plan.features, plan.real) for own, which in zip(given, numbers, strict=True)
         ]
-        """What the loops multiply with, [C, N] of each member."""
+        """[C, N] of each member."""
 
     @functools.cached_property
     def slopes(self) -> Slopes:
         """The surrogate's h, of each member."""
         return Slopes(self.plan, self.spikes, self.rows, self.numbers)
+
+
+@functools.lru_cache(256)
+def _kept(
+    plan: Plan, spikes: tuple[SpikeFunction | None, ...], given: tuple[tuple[float, ...], ...], numbers: tuple[tuple[bool, ...], ...]
+) -> Constants:  # fmt: skip
+    return Constants(plan, spikes, given, numbers)
 
 
 def _rows(values: Sequence[Any], numbers: Sequence[bool], features: int, dtype: np.dtype[Any]) -> Array:

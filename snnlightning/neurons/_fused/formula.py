@@ -24,7 +24,8 @@ def formula(code: Any, spike: Any, dtype: str) -> Formula | None:
     bound = spike.bound
 
     def cut(v: Any, v_th: Any, parameters: Any, out: Any) -> None:
-        far = np.abs(v - v_th) >= bound
+        with np.errstate(over="ignore", invalid="ignore"):
+            far = np.abs(v - v_th) >= bound
         loop(v, v_th, parameters, out)
         out[far] = 0.0
 

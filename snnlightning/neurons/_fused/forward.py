@@ -69,12 +69,11 @@ def of_each(plan: Plan, product: Any, z: Tensor, other: Tensor, square: bool) ->
     return torch.stack(made)
 
 
-def finite(arrays: Array) -> list[bool]:
+def finite(plan: Plan, arrays: Array) -> list[bool]:
     """Whether each member's part of [V, K, B, N] is."""
-    good = np.isfinite(arrays)
-    if arrays.shape[1] == 1:
-        return [bool(good.all())]
-    return [bool(own) for own in np.asarray(good.all(axis=(0, 2, 3)))]
+    if plan.members == 1:
+        return [not plan.loop("not_finite")(arrays.reshape(-1))]
+    return [bool(own) for own in np.asarray(np.isfinite(arrays).all(axis=(0, 2, 3)))]
 
 
 def room_for(plan: Plan, chunk: Chunk, wanted: Sequence[bool], scratch: memory.Scratch | None = None) -> Kept:
@@ -170,7 +169,7 @@ class Forward:
         packs = keeps and not stores and not any(self.wanted[1:]) and plan.features >= self.limits.packed_neurons
         self.packed = Packed(call.slopes, self.limits.packed_bytes) if packs else None
         self.reads = self._room_for_reading()
-        self.scratch = memory.Scratch()
+        self.scratch = memory.Scratch.of_before()
         self.sent = [plan.no_events] * len(plan.chunks)
         self.arrived = [plan.no_events] * len(plan.chunks)
         self._looks = self._settle_input(x)
@@ -180,8 +179,8 @@ class Forward:
             self._looks = None
         if plan.spiking:
             self.sent = self._in_one(self.sent, call.sent)
-        del self.scratch
-        self.finite = finite(self.ends)
+        self.scratch.leave()
+        self.finite = finite(plan, self.ends)
 
     def made(self) -> "Made":
         """What the backward pass needs."""

@@ -128,12 +128,10 @@ def ways(code: Code, work: LayerCall) -> list[str]:
     weights = (w_in, work.w_rec, work.bias)
     if not math.prod(x.shape[:-1]):
         return ["plain"] * count
-    sums = [
-        [float(w.detach().sum())] if count == 1 else w.detach().flatten(1).sum(1).tolist()
-        for w in weights
-        if w is not None
-    ]
-    finite = [all(map(math.isfinite, own)) for own in zip(*sums, strict=True)] if sums else [True] * count
+    has_members, like = bool(work.members), x if w_in is None else w_in
+    arrays = [array(w) for w in weights if w is not None]
+    not_finite = code.loop("not_finite", _name(like.dtype))
+    finite = [not any(not_finite((w[k] if has_members else w).reshape(-1)) for w in arrays) for k in range(count)]
     if w_in is None:
         return ["drive" if own else "plain" for own in finite]
     own_sizes = work.sizes or [(w_in.shape[-2], w_in.shape[-1])] * count
@@ -206,10 +204,11 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         made: Made = ctx.made
         found = None
-        # What overflows belongs to a member whose gradients are not finite, and is seen there.
-        with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"), _in_full():
-            if any(made.finite):
+        if any(made.finite) and (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")):
+            with torch.no_grad(), _in_full():
                 found = _backward(ctx, grads)
+        elif any(made.finite):
+            found = _backward(ctx, grads)
         if not all(made.finite):
             with _in_full():
                 found = _where(made, found, _reference_backward(ctx, grads))

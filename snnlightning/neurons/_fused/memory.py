@@ -35,7 +35,7 @@ def _within(make: Any, shape: Sequence[int], dtype: Any) -> Array:
 
 
 class Scratch:
-    """Arrays to work in, of each thread its own; one chunk after the other finds them in the cache.
+    """Arrays to work in, of each thread its own; one chunk after the other finds them in the cache, and so does the next pass.
 
     ``scratch(name, shape, dtype)`` is what an earlier call of this thread left there.
     """
@@ -53,3 +53,21 @@ class Scratch:
             held = self._held[key] = empty((size,), np.uint8), {}
         found = held[1][wanted] = np.ndarray(shape, dtype, held[0])
         return found
+
+    @classmethod
+    def of_before(cls) -> "Scratch":
+        """The one that an earlier pass has left, or a new one."""
+        try:
+            return _left.pop()
+        except IndexError:
+            return cls()
+
+    def leave(self) -> None:
+        """It is used no more: the next pass may have it, if it is small and was not used for many shapes."""
+        size = sum(len(held) for held, _ in self._held.values())
+        if not _left and size <= _LEFT_BYTES and sum(len(views) for _, views in self._held.values()) <= _LEFT_VIEWS:
+            _left.append(self)
+
+
+_left: list[Scratch] = []
+_LEFT_BYTES, _LEFT_VIEWS = 2**24, 2**8

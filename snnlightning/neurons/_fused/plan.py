@@ -152,12 +152,13 @@ class Plan:
 
     def over_samples(self, sums: Array) -> Array:
         """The sum of [K, B, ..., N] over B: numpy adds a column by itself, a member of one neuron's, in another order."""
-        if not self.padded:
-            return np.asarray(sums.sum(axis=1))
-        out = np.zeros((len(sums), *sums.shape[2:]), sums.dtype)
-        for k, n in enumerate(self.widths):
-            out[k, ..., :n] = self.own(k, sums[k : k + 1])[0].sum(axis=1)[0]
-        return out
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.padded:
+                return np.asarray(sums.sum(axis=1))
+            out = np.zeros((len(sums), *sums.shape[2:]), sums.dtype)
+            for k, n in enumerate(self.widths):
+                out[k, ..., :n] = self.own(k, sums[k : k + 1])[0].sum(axis=1)[0]
+            return out
 
     def all(self, tensor: Tensor | None) -> Array | None:
         """The memory of a tensor as [K, ...], whether it has a member axis or not."""
@@ -177,6 +178,10 @@ class Plan:
     def zeros(self, *shape: int) -> Array:
         """[K, ...]."""
         return memory.zeros((self.members, *shape), self.real)
+
+    def room(self, *shape: int) -> Array:
+        """[K, ..., N] to be filled by every member, with zeros where neurons pad it."""
+        return self.zeros(*shape) if self.padded else memory.empty((self.members, *shape), self.real)
 
     def given_back(self, found: Array) -> Tensor:
         """A tensor, with a member axis only if the call has one."""

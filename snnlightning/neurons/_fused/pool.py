@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 __all__ = ["run"]
@@ -51,8 +50,8 @@ if hasattr(os, "register_at_fork"):
 def run(task: Callable[[int], None], count: int) -> None:
     """task(0), ..., task(count - 1), on up to ``torch.get_num_threads()`` threads, this one included.
 
-    Which thread runs which task is left open, so a task may write only to what is its own. What NumPy does about overflow and the like
-    is what this thread has set.
+    Which thread runs which task is left open, so a task may write only to what is its own, and NumPy may not warn in it: what it
+    does about overflow and the like is set in each thread apart.
     """
     everybody = torch.get_num_threads()
     threads = min(everybody, count)
@@ -62,13 +61,10 @@ def run(task: Callable[[int], None], count: int) -> None:
         return
     todo = iter(range(count))  # next() of a range iterator is one step of the interpreter: no two threads get the same
 
-    handling: Any = np.geterr()
-
     def work() -> None:
         try:
-            with np.errstate(**handling):
-                for k in todo:
-                    task(k)
+            for k in todo:
+                task(k)
         finally:
             for k in todo:  # after an error nobody takes another task
                 del k

@@ -51,7 +51,8 @@ class Slopes:
         if shared is not None:
             return kept[0], shared
         (v_th,) = self.plan.own(k, self.rows[k][3])
-        return np.subtract(kept[0], v_th, out=out), zero
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.subtract(kept[0], v_th, out=out), zero
 
     def write(self, k: int, kept: Kept, psi: Array) -> None:
         """psi = h, which may be where its argument is."""

@@ -68,7 +68,8 @@ class WeightGradient:
         lot = self.members.index(member)
         for block, lo in enumerate(self.starts):
             part = self._part(lot, block)
-            np.add(part, whole[:, lo : lo + part.shape[1]], out=part)
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.add(part, whole[:, lo : lo + part.shape[1]], out=part)
 
     def whole(self) -> Array:
         """[K, N, M]; what was added is gone then."""
@@ -76,7 +77,8 @@ class WeightGradient:
         for lot, member in enumerate(self.members):
             for block in sorted(self.parts[lot]) if lot not in first else ():
                 total = self._part(first[member], block)
-                total += self.parts[lot].pop(block)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total += self.parts[lot].pop(block)
         found = memory.empty(self.shape, self.dtype)
         for member, lot in enumerate(first):
             for block, lo in enumerate(self.starts):

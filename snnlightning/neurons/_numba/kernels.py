@@ -35,12 +35,21 @@ from .vectors import (
     turned,
 )
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "pack", "project",
+__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "not_finite", "pack", "project",
            "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
 
 Array = Any
 real: Any = float
 """Stands for the element type; set when a kernel is compiled."""
+
+
+@kernel("int64(real[::1])")
+def not_finite(x: Array) -> int:
+    """Whether any of the numbers is not finite: that and nothing else is not zero when it is taken from itself."""
+    found = False
+    for j in range(x.size):
+        found |= x[j] - x[j] != 0
+    return int(found)
 
 
 @kernel("int64(real[:,::1], int64)")
