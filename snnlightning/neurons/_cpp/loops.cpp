@@ -81,10 +81,10 @@ template <class T> void sum_rows(const T* rows, const J* index, I lo, I hi, I n,
     }
 }
 
-// Sixteen comparisons as bits: x != 0, or x > bound.
-template <class T> unsigned unequal(const T* x) {
+// Sixteen comparisons as bits: x != a number, or x > bound.
+template <class T> unsigned unlike(const T* x, T number) {
     unsigned bits = 0;
-    for (int k = 0; k < 16; ++k) bits |= unsigned(x[k] != T(0)) << k;
+    for (int k = 0; k < 16; ++k) bits |= unsigned(x[k] != number) << k;
     return bits;
 }
 template <class T> unsigned above(const T* x, const T* bound) {
@@ -93,14 +93,16 @@ template <class T> unsigned above(const T* x, const T* bound) {
     return bits;
 }
 #ifdef __AVX512F__
-inline unsigned unequal(const float* x) { return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_setzero_ps(), _CMP_NEQ_UQ); }
+inline unsigned unlike(const float* x, float number) {
+    return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_set1_ps(number), _CMP_NEQ_UQ);
+}
 inline unsigned above(const float* x, const float* b) {
     return _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_loadu_ps(b), _CMP_GT_OQ);
 }
 #elif defined(__AVX2__)
-inline unsigned unequal(const float* x) {
-    const auto half = [](const float* y) {
-        return unsigned(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(y), _mm256_setzero_ps(), _CMP_NEQ_UQ)));
+inline unsigned unlike(const float* x, float number) {
+    const auto half = [=](const float* y) {
+        return unsigned(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(y), _mm256_set1_ps(number), _CMP_NEQ_UQ)));
     };
     return half(x) | half(x + 8) << 8;
 }
@@ -112,22 +114,44 @@ inline unsigned above(const float* x, const float* b) {
 }
 #endif
 
-// Positions at which ``holds`` (of sixteen: ``some``) are written to index[found:]; returns where the list ends.
-template <class Some, class Holds> I listed(I n, J* index, I found, Some some, Holds holds) {
-    I j = 0;
-    for (; j + 64 <= n; j += 64) {  // one loop whose end is guessed wrong, instead of four
-        uint64_t bits = 0;
-        for (int q = 0; q < 4; ++q) bits |= uint64_t(some(j + 16 * q)) << 16 * q;
-        for (; bits; bits &= bits - 1) index[found++] = J(j + __builtin_ctzll(bits));
-    }
-    for (; j + 16 <= n; j += 16)
-        for (unsigned bits = some(j); bits; bits &= bits - 1) index[found++] = J(j + __builtin_ctz(bits));
+template <class Some> uint64_t sixty_four(I j, Some some) {
+    uint64_t bits = 0;
+    for (int q = 0; q < 4; ++q) bits |= uint64_t(some(j + 16 * q)) << 16 * q;
+    return bits;
+}
+
+// Positions at which ``holds`` (of sixteen: ``some``) are written to index[found:], which has room for a row; returns where the
+// list ends. Four are written at once, and written over when they are none: a loop over one mask's positions ends where no
+// processor guesses, which costs as much as writing eight. ``seen`` is told every mask and where it begins.
+template <class Some, class Holds, class Seen> I listed(I n, J* index, I found, Some some, Holds holds, Seen seen) {
+    const uint64_t last = uint64_t(1) << 63;  // so that no mask is empty
+    const auto take = [&](uint64_t bits, I j, int width) {
+        seen(bits, j, width);
+        const I stop = found + __builtin_popcountll(bits);
+        do {
+            for (int q = 0; q < 4; ++q, bits &= bits - 1) index[found + q] = J(j + __builtin_ctzll(bits | last));
+            found += 4;
+        } while (found < stop);
+        found = stop;
+    };
+    const auto without = [](uint64_t bits, I first) { return bits >> first << first; };
+    // All but the last three by masks; what is left of a row by one that begins earlier.
+    const I whole = n / 4 * 4;
+    I j = 0, at = whole - 64;
+    for (; j + 64 <= whole; j += 64) take(sixty_four(j, some), j, 64);
+    if (j < whole && at >= 0) take(without(sixty_four(at, some), j - at), at, 64), j = whole;
+    for (; j + 16 <= whole; j += 16) take(some(j), j, 16);
+    at = whole - 16;
+    if (j < whole && at >= 0) take(without(some(at), j - at), at, 16), j = whole;
     for (; j < n; ++j)
-        if (holds(j)) index[found++] = J(j);
+        if (holds(j)) seen(1, j, 1), index[found++] = J(j);
     return found;
 }
+struct Nobody {
+    void operator()(uint64_t, I, int) const {}
+};
 template <class T> I nonzero(const T* x, I n, J* index, I found) {
-    return listed(n, index, found, [=](I j) { return unequal(x + j); }, [=](I j) { return x[j] != T(0); });
+    return listed(n, index, found, [=](I j) { return unlike(x + j, T(0)); }, [=](I j) { return x[j] != T(0); }, Nobody());
 }
 
 #if PART == 1
@@ -181,16 +205,19 @@ template <class T> I events(const I* given) {
     auto index = g.array<J>();
     auto value = g.array<T>();
     auto pointer = g.array<I>();
-    I found = 0, other = 0;
+    I found = 0, other = 0, valued = 0;
     pointer.p[0] = 0;
     EACH(r, x.a) {
         const T* row = x(r);
-        const I end = nonzero(row, x.b, index.p, found);
-        for (; found < end; ++found) {
-            value.p[found] = row[index.p[found]];
-            other += value.p[found] != T(1);
-        }
+        const auto is_not = [=](I j) { return unlike(row + j, T(1)); };
+        const auto not_one = [&](uint64_t bits, I j, int width) {
+            const uint64_t differ = width == 64 ? sixty_four(j, is_not) : width == 16 ? is_not(j) : row[j] != T(1);
+            other += __builtin_popcountll(bits & differ);
+        };
+        found = listed(x.b, index.p, found, [=](I j) { return unlike(row + j, T(0)); }, [=](I j) { return row[j] != T(0); }, not_one);
         pointer.p[r + 1] = found;
+        for (; other && valued <= r; ++valued)  // values only when some are not one; also of the rows before
+            for (I e = pointer.p[valued]; e < pointer.p[valued + 1]; ++e) value.p[e] = x(valued)[index.p[e]];
     }
     return other;
 }
@@ -208,17 +235,47 @@ template <class T> I count_some(const I* given) {
     auto x = g.array<T>();
     const I stride = g.number();
     I count = 0;
-    for (I r = 0; r < x.a; r += stride) EACH(k, x.b) count += x(r)[k] != 0;
+    for (I r = 0; r < x.a; r += stride) {
+        const T* row = x(r);
+        I k = 0;
+        for (; k + 16 <= x.b; k += 16) count += __builtin_popcount(unlike(row + k, T(0)));
+        for (; k < x.b; ++k) count += row[k] != 0;
+    }
     return count;
 }
+
+// A square of 8 numbers a side changes rows and columns in registers; ``across`` and ``to`` are from row to row.
+template <class T> void turn_tile(const T* x, I across, T* out, I to) {
+    EACH(q, 8) EACH(p, 8) out[q * to + p] = x[p * across + q];
+}
+#ifdef __AVX2__
+inline void turn_tile(const float* x, I across, float* out, I to) {
+    __m256 a[8], b[8];
+    for (int p = 0; p < 8; ++p) a[p] = _mm256_loadu_ps(x + p * across);
+    for (int p = 0; p < 8; p += 2) {
+        b[p] = _mm256_unpacklo_ps(a[p], a[p + 1]);
+        b[p + 1] = _mm256_unpackhi_ps(a[p], a[p + 1]);
+    }
+    for (int p = 0; p < 8; p += 4)
+        for (int q = 0; q < 2; ++q) {
+            a[p + 2 * q] = _mm256_shuffle_ps(b[p + q], b[p + 2 + q], 0x44);
+            a[p + 2 * q + 1] = _mm256_shuffle_ps(b[p + q], b[p + 2 + q], 0xee);
+        }
+    for (int q = 0; q < 4; ++q) {
+        _mm256_storeu_ps(out + q * to, _mm256_permute2f128_ps(a[q], a[q + 4], 0x20));
+        _mm256_storeu_ps(out + (q + 4) * to, _mm256_permute2f128_ps(a[q], a[q + 4], 0x31));
+    }
+}
+#endif
 
 template <class T> I turn(const I* given) {
     Given g = {given};
     auto x = g.array<T>(), out = g.array<T>();
-    const I tile = 8, rows = x.a / tile * tile, columns = x.b / tile * tile;
-    for (I k = 0; k < columns; k += tile)
-        for (I j = 0; j < rows; j += tile)
-            EACH(q, tile) EACH(p, tile) out.p[(k + q) * x.a + j + p] = x.p[(j + p) * x.b + k + q];
+    const I line = 16, rows = x.a / line * line, columns = x.b / line * line;
+    for (I k = 0; k < columns; k += line)
+        for (I j = 0; j < rows; j += line)  // whole lines of the cache on both sides
+            for (I q = 0; q < line; q += 8)
+                for (I p = 0; p < line; p += 8) turn_tile(x.p + (j + p) * x.b + k + q, x.b, out.p + (k + q) * x.a + j + p, x.a);
     EACH(k, x.b) for (I j = k < columns ? rows : 0; j < x.a; ++j) out.p[k * x.a + j] = x.p[j * x.b + k];
     return 0;
 }
@@ -332,7 +389,7 @@ template <class T> I advance(const I* given) {
                 found = sp[row + 1];
             else {
                 const I before = found;
-                found = listed(n, si, found, [=](I j) { return above(vs + j, v_th + j); }, [=](I j) { return vs[j] > v_th[j]; });
+                found = listed(n, si, found, [=](I j) { return above(vs + j, v_th + j); }, [=](I j) { return vs[j] > v_th[j]; }, Nobody());
                 if (g.silent) {
                     const I end = found;
                     found = before;
@@ -707,8 +764,10 @@ template <class T> I retreat(const I* given) {
     if (!(g.flags & SPIKING)) return retreat_integrator(g), 0;
     const T *R decay_syn = g.coefficients(0), *R decay_mem = g.coefficients(1), *R gain = g.coefficients(2), *R v_th = g.coefficients(3);
     T *later = g.scratch(0), *back = g.scratch(1), *kept = g.scratch(2);
-    for (I t = steps - 1; t >= 0; --t) {
-        EACH(s, samples) {
+    // Samples go together in one product; otherwise what one works with stays close by.
+    const I together = g.many ? samples : 1;
+    for (I begin = 0; begin < samples; begin += together) for (I t = steps - 1; t >= 0; --t) {
+        for (I s = begin; s < begin + together; ++s) {
             const I row = s * steps + t;
             T *R gv = g.grad_v(s), *R b = back + s * n, *R d = g.delta(s, t), *R after = later + s * n;
             if (g.many || delayed || !g.recurrent) std::fill(b, b + n, T(0));
@@ -742,7 +801,7 @@ template <class T> I retreat(const I* given) {
             if (g.many && !delayed) std::memcpy(after, d, n * sizeof(T));
         }
         if (g.many) product(later, samples, n, g.w_rec.p, n, back);
-        EACH(s, samples) {
+        for (I s = begin; s < begin + together; ++s) {
             T *R gv = g.grad_v(s), *R b = back + s * n, *R d = g.delta(s, t);
             const T* R h = g.psi(s, t);
             if (g.recurrent && !g.many) g.send_back(s, t, delayed ? later + s * n : d, b);
