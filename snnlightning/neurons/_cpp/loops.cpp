@@ -230,6 +230,13 @@ template <class T> I not_finite(const I* given) {
     return found;
 }
 
+template <class T> I add(const I* given) {
+    Given g = {given};
+    auto x = g.array<T>(), out = g.array<T>();
+    EACH(j, x.a * x.b) out.p[j] += x.p[j];
+    return 0;
+}
+
 template <class T> I count_some(const I* given) {
     Given g = {given};
     auto x = g.array<T>();
@@ -1068,7 +1075,7 @@ template <class T> I differ(const I* given) {
     extern "C" int64_t h_##name##_float64(const int64_t* g) { return of_##name<double>(g); }
 
 #if PART == 1
-LOOP(events) LOOP(not_finite) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(project) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
+LOOP(events) LOOP(not_finite) LOOP(add) LOOP(count_some) LOOP(silence) LOOP(turn) LOOP(project) LOOP(pack) LOOP(unpack) LOOP(advance) LOOP(advance_alif) LOOP(advance_adlif)
 LOOP(reach) LOOP(passed_by_one) LOOP(passed_by_two) LOOP(steps_with_events) LOOP(differ)
 #else
 LOOP(weight_gradient) LOOP(send_on) LOOP(retreat) LOOP(retreat_alif) LOOP(retreat_adlif)

@@ -126,10 +126,11 @@ class Backward:
         made.finite = [before and now for before, now in zip(made.finite, finite(plan, self.ends), strict=True)]
         if not any(made.finite):
             return None
-        firsts = self._firsts()
+        names = plan.neuron.state_names
+        wanted = dict(zip(names, wants.rest[-len(names) :], strict=True))
+        firsts = self._firsts(wanted)
         whole = None if self.whole is None else plan.given_back(self.whole)
         summed = None if self.sums is None else torch.from_numpy(plan.over_samples(self.sums))
-        names, count = plan.neuron.state_names, len(plan.neuron.state_names)
         return (
             self._grad_x(cast(Tensor, whole)) if wants.x else None,
             whole if wants.drive else None,
@@ -137,7 +138,7 @@ class Backward:
             None if self.grad_bias is None else plan.given_back(plan.over_samples(self.grad_bias)),
             None if self.grad_w_rec is None else plan.given_back(self.grad_w_rec.whole()),
             *coefficient_gradients(self.call.recursions, bool(plan.axis), summed, self.rest, wants.rest),
-            *(firsts.get(name) if wanted else None for name, wanted in zip(names, wants.rest[-count:], strict=True)),
+            *(firsts.get(name) if own else None for name, own in wanted.items()),
         )
 
     def _read_back(self, grad: Tensor | None) -> Array | None:
@@ -155,7 +156,7 @@ class Backward:
     def _gradient(self, inputs: int, room: int) -> WeightGradient:
         plan = self.plan
         return WeightGradient(
-            (plan.loop("weight_gradient"), plan.loop("turn")), [plan.chunks[own[0]][0] for own in plan.lots],
+            [plan.loop(name) for name in ("weight_gradient", "add", "turn")], [plan.chunks[own[0]][0] for own in plan.lots],
             (plan.members, plan.features, inputs), plan.real, room=room, threads=-(-self.threads // len(plan.lots)),
         )  # fmt: skip
 
@@ -305,21 +306,22 @@ class Backward:
             psis.append(array(spike.derivative(torch.from_numpy(given) - float(v_th))))
         pool.run(lambda q: self._through_time(group[q], made[q], psis[q]), len(group))
 
-    def _firsts(self) -> dict[str, Tensor]:
-        """Gradients of the state that came."""
+    def _firsts(self, wanted: Mapping[str, bool]) -> dict[str, Tensor]:
+        """Gradients of those variables of the state that want one; what came with the first spikes goes to w_rec."""
         plan, state, w_rec = self.plan, self.state, self.w_rec
-        firsts = {"v": plan.given_back(self.ends[0])}
-        if plan.recursion.second is not None:
-            firsts[plan.recursion.second] = plan.given_back(self.ends[1])
+        firsts = {}
+        for name, own in zip(("v", plan.recursion.second), self.ends, strict=True):
+            if name is not None and wanted[name]:
+                firsts[name] = plan.given_back(own)
         if self.at_start is not None and w_rec is not None:
             delta_0 = plan.given_back(self.at_start)
             if self.grad_w_rec is not None:
                 outer = of_each(plan, lambda z, d: z.mT @ d, state["z"].detach(), delta_0, False)
                 for k, own in enumerate(cast(Array, plan.all(outer))):
                     self.grad_w_rec.add_all(k, own)
-            if plan.through_w_rec:
+            if plan.through_w_rec and wanted["z"]:
                 firsts["z"] = of_each(plan, torch.matmul, delta_0, w_rec.detach(), True)
-        if "refractory" in state and (above := self.above["refractory"]) is not None:
+        if wanted.get("refractory") and (above := self.above["refractory"]) is not None:
             # What is left counts down to zero, and passes a gradient on as long as it has not arrived there.
             firsts["refractory"] = above * (state["refractory"] >= plan.steps)
         return firsts

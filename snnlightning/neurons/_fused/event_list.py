@@ -1,6 +1,7 @@
 """EventList: events as the loops read them."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -55,5 +56,12 @@ class EventList:
     @classmethod
     def of(cls, events: Events, dtype: torch.dtype) -> "EventList":
         """In the same memory where the element type allows it."""
-        value = torch.empty(0, dtype=dtype) if events.value is None else events.value.detach().to(dtype)
-        return cls(array(events.pointer), array(events.index), array(value))
+        pointer, index = array(events.pointer), array(events.index)
+        if events.value is None:
+            return cls(pointer, index, _no_values(dtype))
+        return cls(pointer, index, array(events.value.detach().to(dtype)))
+
+
+@functools.cache
+def _no_values(dtype: torch.dtype) -> Array:
+    return torch.empty(0, dtype=dtype).numpy()

@@ -64,7 +64,9 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
     arrived = EventList.of(events, dtype) if events is not None and sparse else None
     # What is needed of x itself: its elements where no list is there, its place in the graph.
     needed = not sparse or arrived is None or (isinstance(x, Tensor) and x.requires_grad)
-    read: Tensor | None = dense(x).to(dtype) if needed else None
+    read: Tensor | None = None
+    if needed:
+        read = dense(x) if x.dtype == dtype else dense(x).to(dtype)
     inputs = [learned.get(name) for name in recursion.learnable]
     given = (w_in, w_rec, bias, *state, *inputs)
     keep = torch.is_grad_enabled() and any(u is not None and u.requires_grad for u in (read, *given))

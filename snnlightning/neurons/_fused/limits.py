@@ -5,9 +5,9 @@ import dataclasses
 __all__ = ["Limits", "in_use"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Limits:
-    """Measured on two cores of a server.
+    """Measured on two cores of a server. Looked up by identity: there is one.
 
     Args:
         chunk_elements: S T N of a chunk: its potentials stay in the cache of one core.

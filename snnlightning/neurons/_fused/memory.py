@@ -42,6 +42,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self._held: dict[tuple[int, str], tuple[Array, dict[Any, Array]]] = {}
+        self._fits = True
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         key, wanted = (threading.get_ident(), name), (shape, dtype)
@@ -52,6 +53,7 @@ class Scratch:
         if held is None or len(held[0]) < size:
             held = self._held[key] = empty((size,), np.uint8), {}
         found = held[1][wanted] = np.ndarray(shape, dtype, held[0])
+        self._fits = False  # until somebody has looked
         return found
 
     @classmethod
@@ -64,8 +66,12 @@ class Scratch:
 
     def leave(self) -> None:
         """It is used no more: the next pass may have it, if it is small and was not used for many shapes."""
-        size = sum(len(held) for held, _ in self._held.values())
-        if not _left and size <= _LEFT_BYTES and sum(len(views) for _, views in self._held.values()) <= _LEFT_VIEWS:
+        if not self._fits:
+            held = list(self._held.values())
+            self._fits = (
+                sum(len(own) for own, _ in held) <= _LEFT_BYTES and sum(len(views) for _, views in held) <= _LEFT_VIEWS
+            )
+        if self._fits and not _left:
             _left.append(self)
 
 

@@ -34,7 +34,7 @@ class WeightGradient:
     caches, five times as slow.
 
     Args:
-        loops: ``weight_gradient`` and ``turn``.
+        loops: ``weight_gradient``, ``add`` and ``turn``.
         members: which of the K each lot belongs to; with one member weights may be cut into blocks.
         shape: (K, N, M).
         dtype: of the sums.
@@ -43,10 +43,10 @@ class WeightGradient:
     """
 
     def __init__(
-        self, loops: tuple[Callable[..., Any], Callable[..., Any]], members: Sequence[int], shape: tuple[int, int, int], dtype: Any,
+        self, loops: Sequence[Callable[..., Any]], members: Sequence[int], shape: tuple[int, int, int], dtype: Any,
         *, room: int, threads: int,
     ) -> None:  # fmt: skip
-        self.loop, self.turn = loops
+        self.loop, self.add_up, self.turn = loops
         self.members, self.shape, self.dtype = members, shape, np.dtype(dtype)
         count, features, inputs = shape
         width, row = -(-features // threads), inputs * self.dtype.itemsize
@@ -77,8 +77,7 @@ class WeightGradient:
         for lot, member in enumerate(self.members):
             for block in sorted(self.parts[lot]) if lot not in first else ():
                 total = self._part(first[member], block)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    total += self.parts[lot].pop(block)
+                self.add_up(self.parts[lot].pop(block), total)
         found = memory.empty(self.shape, self.dtype)
         for member, lot in enumerate(first):
             for block, lo in enumerate(self.starts):

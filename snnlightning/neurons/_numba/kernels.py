@@ -35,7 +35,7 @@ from .vectors import (
     turned,
 )
 
-__all__ = ["ADVANCE", "RETREAT", "advance", "arrive", "come_back", "count_some", "events", "mostly", "not_finite", "pack", "project",
+__all__ = ["ADVANCE", "RETREAT", "add", "advance", "arrive", "come_back", "count_some", "events", "mostly", "not_finite", "pack", "project",
            "ready", "rest", "retreat", "send_back", "send_on", "silence", "turn", "unpack", "weight_gradient"]  # fmt: skip
 
 Array = Any
@@ -50,6 +50,13 @@ def not_finite(x: Array) -> int:
     for j in range(x.size):
         found |= x[j] - x[j] != 0
     return int(found)
+
+
+@kernel("void(real[:,::1], real[:,::1])")
+def add(x: Array, out: Array) -> None:
+    """out += x."""
+    for r in range(x.shape[0]):
+        _sum(out[r], out[r], x[r])
 
 
 @kernel("int64(real[:,::1], int64)")
