@@ -374,8 +374,74 @@ template <class T> void read(const T* R v, I t, T* R found, T* R at, I n, I flag
         }
 }
 
+// Few neurons without a threshold, a readout: their state stays in registers from the first step to the last. Vectors cover a row and
+// overlap where they do not fit, which gives the same twice.
+template <int MANY, class L, class T> void integrate_some(const Advance<T>& g) {
+    typedef typename L::V V;
+    const I n = g.v.b;
+    I at[MANY];
+    for (int q = 0; q < MANY / 2; ++q) at[q] = q * L::count, at[MANY - 1 - q] = n - (q + 1) * L::count;
+    const auto load = [&](const T* row, V* to) {
+        for (int q = 0; q < MANY; ++q) to[q] = L::load(row + at[q]);
+    };
+    const auto store = [&](T* row, const V* from) {
+        for (int q = 0; q < MANY; ++q) L::store(row + at[q], from[q]);
+    };
+    const bool current = g.flags & CURRENT, sum = !g.arguments.empty() && g.flags & READ_SUM,
+               maximum = !g.arguments.empty() && g.flags & READ_MAX;
+    V decay_syn[MANY], decay_mem[MANY], gain[MANY];
+    load(g.coefficients(0), decay_syn), load(g.coefficients(1), decay_mem), load(g.coefficients(2), gain);
+    EACH(s, g.v.a) {
+        V v[MANY], i[MANY] = {}, found[MANY] = {}, when[MANY] = {};
+        load(g.v(s), v);
+        if (current) load(g.second(s), i);
+        if (sum || maximum) load(g.arguments(s, 0), found), load(g.arguments(s, 1), when);
+        EACH(t, g.steps) {
+            const I row = s * g.steps + t;
+            if (!g.potentials.empty()) store(g.potentials(s, t), v);
+            if (!g.output.empty()) store(g.output(s, t), v);
+            if (sum)
+                for (int q = 0; q < MANY; ++q) found[q] += v[q];
+            if (maximum)
+                for (int q = 0; q < MANY; ++q) {
+                    const auto not_higher = v[q] <= found[q];
+                    when[q] = not_higher ? when[q] : V{} + T(t);
+                    found[q] = not_higher ? found[q] : v[q];
+                }
+            V cur[MANY] = {};
+            for (I e = g.pointer.p[row]; e < g.pointer.p[row + 1]; ++e) {
+                const T* from = g.w_in_t(g.index.p[e]);
+                for (int q = 0; q < MANY; ++q) cur[q] += L::load(from + at[q]);
+            }
+            if (!g.bias.empty())
+                for (int q = 0; q < MANY; ++q) cur[q] += L::load(g.bias.p + at[q]);
+            V x[MANY];
+            for (int q = 0; q < MANY; ++q) x[q] = current ? i[q] : cur[q];
+            if (!g.currents.empty()) store(g.currents(s, t), x);
+            for (int q = 0; q < MANY; ++q) {
+                v[q] = decay_mem[q] * v[q] + gain[q] * x[q];
+                if (current) i[q] = decay_syn[q] * i[q] + cur[q];
+            }
+        }
+        store(g.v(s), v);
+        if (current) store(g.second(s), i);
+        if (sum || maximum) store(g.arguments(s, 0), found), store(g.arguments(s, 1), when);
+    }
+}
+template <class L, class T> bool integrate_with(const Advance<T>& g) {
+    const I n = g.v.b;
+    if (n < L::count || n > 4 * L::count) return false;
+    n <= 2 * L::count ? integrate_some<2, L>(g) : integrate_some<4, L>(g);
+    return true;
+}
+template <class T> bool integrate(const Advance<T>& g) {
+    if (g.flags & (SPIKING | RECURRENT) || !g.value.empty() || !g.drive.empty()) return false;
+    return integrate_with<Lanes<T>>(g) || integrate_with<Lanes<T, 32>>(g) || integrate_with<Lanes<T, 16>>(g);
+}
+
 template <class T> I advance(const I* given) {
     Advance<T> g(given);
+    if (integrate(g)) return 0;
     const I samples = g.v.a, n = g.v.b;
     const bool spiking = g.flags & SPIKING, has_current = g.flags & CURRENT, to_zero = g.flags & RESET_ZERO,
                recurrent = g.flags & RECURRENT, delayed = g.flags & DELAYED;
