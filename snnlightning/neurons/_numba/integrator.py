@@ -3,6 +3,7 @@
 A row of 20 numbers is two vectors; with rows in memory, loops around them and calls took three quarters of the time.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -175,6 +176,9 @@ def _integrate_back(
 
     b, number = words.builder, words.number
     current = b.icmp_signed("!=", has_current, number(0))
+    rounded = functools.partial(
+        b.fmul, flags=("nsz",)
+    )  # and not fused with what is added, as kernels with ``fast`` may otherwise
     zero = ir.Constant(grad_v.element, 0.0)
 
     def wanted(rows: Any) -> Any:
@@ -200,7 +204,7 @@ def _integrate_back(
                         part.become(gi, part.mixed(decay_syn, part.now(gi), gain, part.now(gv)))
                     with directly:
                         part.store(delta.row(row), part.each(b.fmul, gain, part.now(gv)))
-                part.become(gv, part.each(b.fmul, part.now(gv), decay_mem))
+                part.become(gv, part.each(rounded, part.now(gv), decay_mem))
                 with b.if_then(wanted(read_back)):
                     step, zeros = part.everywhere(b.sitofp(t, grad_v.element)), part.everywhere(zero)
                     always = part.compared(b.fcmp_ordered, "<", part.now(at), zeros)
