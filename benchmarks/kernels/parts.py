@@ -23,6 +23,8 @@ from works import WORKS
 import snnlightning as snn
 
 NAMES = {
+    "not_finite": "looking for what is not finite",
+    "count_some": "density of x",
     "events": "looking for events in x",
     "project": "forward, products with w_in",
     "advance": "forward, over time",
@@ -32,6 +34,7 @@ NAMES = {
     "retreat": "backward, over time",
     "weight_gradient": "gradients of the weights",
     "send_on": "gradient of the spikes",
+    "add": "adding up lots",
 }
 
 
