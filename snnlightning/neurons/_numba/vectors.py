@@ -340,7 +340,7 @@ def _moved_by_events(
     def wanted(array: _Row) -> Any:
         return b.icmp_signed("!=", array.length, words.number(0))
 
-    for width, start, stop in words.blocks(v.length, (2 * _ROW_BYTES // v.size, *_widths(v))):
+    for width, start, stop in words.blocks(v.length, _widths(v)):
         kind = words.vector(v.element, width)
         zero = ir.Constant(kind, [0.0] * width if width > 1 else 0.0)
 
@@ -412,9 +412,12 @@ def add_to_rows(row: Array, index: Array, lo: int, hi: int, rows: Array, at: int
 
 
 def _product(words: _Words, delta: _Row, rows: _Row, samples: Any, anew: Any, out: _Row) -> None:
-    """Sums stay in registers while all of ``rows`` go by, for four or two samples at a time."""
+    """Sums stay in registers while all of ``rows`` go by, for four or two samples at a time.
+
+    Of a line of the cache each: those of wider parts of a row do not fit into the registers of a processor without AVX-512.
+    """
     b, number = words.builder, words.number
-    for width, start, stop in words.blocks(out.length, (_ROW_BYTES // out.size, 16, 4, 1)):
+    for width, start, stop in words.blocks(out.length, (_LINE // out.size, 4, 1)):
 
         def some(j: Any, samples: list[Any], width: int = width) -> None:
             given, written = [delta.row(r) for r in samples], [out.row(r) for r in samples]
