@@ -18,7 +18,8 @@ Array = np.ndarray[Any, Any]
 
 def array(tensor: torch.Tensor) -> Array:
     """The tensor's memory, or that of a contiguous copy."""
-    tensor = tensor.detach()
+    if tensor.requires_grad or type(tensor) is not torch.Tensor:
+        tensor = tensor.detach()
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
     found: Array = tensor.contiguous().numpy()
