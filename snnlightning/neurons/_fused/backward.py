@@ -106,14 +106,15 @@ class Backward:
         self.coefficients = [plan.own(k, rows)[0] for k, rows in enumerate(call.rows)]
         back = plan.all(w_rec) if plan.through_w_rec else None
         self.back = [self._square(k, back) for k in range(plan.members)]
+        self.finite = made.finite
         self.deltas: dict[int, Array] = {}
         """dL/dcur of the chunks whose part in the gradients of weights is still to be added."""
         self.scratch = memory.Scratch.of_before()
         self.by_lot = self.slopes.known and self.threads <= len(plan.lots)
 
     def gradients(self) -> tuple[Tensor | None, ...] | None:
-        """Of every input of the node, or None when no member's were finite on the way; ``made.finite`` says whose were."""
-        plan, wants, made = self.plan, self.wants, self.made
+        """Of every input of the node, or None when no member's were finite on the way; ``finite`` says whose were."""
+        plan, wants = self.plan, self.wants
         if self.by_lot:
             pool.run(self._lot, len(plan.lots))
         else:
@@ -123,8 +124,11 @@ class Backward:
             for begin in range(0, len(order), together):
                 self._share(order[begin : begin + together])
         self.scratch.leave()
-        made.finite = [before and now for before, now in zip(made.finite, finite(plan, self.ends), strict=True)]
-        if not any(made.finite):
+        for found in (self.ends, self.sums):
+            if found is not None:
+                now = finite(plan, found if found is self.ends else found[None])
+                self.finite = [before and own for before, own in zip(self.finite, now, strict=True)]
+        if not any(self.finite):
             return None
         names = plan.neuron.state_names
         wanted = dict(zip(names, wants.rest[-len(names) :], strict=True))

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...typing import Coefficients, NeuronLike, Plain, SpikeFunction
 from . import memory
 from .event_list import EventList
+from .formula import Formula, formula
 from .plan import Plan
 from .recursion import Recursion
 from .slopes import Slopes
@@ -52,12 +53,11 @@ class Call:
         """The layer's own."""
         given = tuple(own.rows(values) for own, values in zip(self.recursions, self.coefficients, strict=True))
         numbers = tuple(tuple(not isinstance(value, Tensor) for value in own) for own in given)
+        # By what surrogates say now: the numbers of one that a user wrote may change, and it may hold anything.
+        formulas = tuple(formula(self.plan.code, spike, self.plan.dtype) for spike in self.spikes if spike is not None)
         make = _kept if all(map(all, numbers)) else Constants
-        try:
-            constants = make(self.plan, tuple(self.spikes), tuple(map(tuple, given)), numbers)
-        except TypeError:  # a surrogate that cannot be looked up
-            constants = Constants(self.plan, self.spikes, given, numbers)
-        self.rows, self.constants = constants.rows, constants
+        self.constants = make(self.plan, formulas, tuple(map(tuple, given)), numbers)
+        self.rows = self.constants.rows
 
     @property
     def slopes(self) -> Slopes:
@@ -69,15 +69,16 @@ class Constants:
     """What follows from surrogates and coefficients; the same in every step where these are numbers.
 
     Args:
-        plan, spikes: of the call.
+        plan: of the call.
+        formulas: of the surrogates, as their parameters are in this call.
         given: what the recursions multiply with, one row (number, [] or [N]) each, of each member.
         numbers: which of them are one number.
     """
 
     def __init__(
-        self, plan: Plan, spikes: Sequence[SpikeFunction | None], given: Sequence[Sequence[Any]], numbers: Sequence[Sequence[bool]]
+        self, plan: Plan, formulas: Sequence[Formula | None], given: Sequence[Sequence[Any]], numbers: Sequence[Sequence[bool]]
     ) -> None:  # fmt: skip
-        self.plan, self.spikes, self.numbers = plan, spikes, numbers
+        self.plan, self.formulas, self.numbers = plan, formulas, numbers
         self.rows: list[Array] = [
             _rows(own, which, plan.features, plan.real) for own, which in zip(given, numbers, strict=True)
         ]
@@ -86,14 +87,14 @@ class Constants:
     @functools.cached_property
     def slopes(self) -> Slopes:
         """The surrogate's h, of each member."""
-        return Slopes(self.plan, self.spikes, self.rows, self.numbers)
+        return Slopes(self.plan, self.formulas, self.rows, self.numbers)
 
 
 @functools.lru_cache(256)
 def _kept(
-    plan: Plan, spikes: tuple[SpikeFunction | None, ...], given: tuple[tuple[float, ...], ...], numbers: tuple[tuple[bool, ...], ...]
+    plan: Plan, formulas: tuple[Formula | None, ...], given: tuple[tuple[float, ...], ...], numbers: tuple[tuple[bool, ...], ...]
 ) -> Constants:  # fmt: skip
-    return Constants(plan, spikes, given, numbers)
+    return Constants(plan, formulas, given, numbers)
 
 
 def _rows(values: Sequence[Any], numbers: Sequence[bool], features: int, dtype: np.dtype[Any]) -> Array:

@@ -1,5 +1,6 @@
 """The surrogate's h as a loop, from whatever compiles the loops; a family that is cut off is its inner one and zeros."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +22,18 @@ def formula(code: Any, spike: Any, dtype: str) -> Formula | None:
     if inner is None:
         return None
     loop, parameters = inner
-    bound = spike.bound
+    return _Cut(loop, spike.bound), parameters
 
-    def cut(v: Any, v_th: Any, parameters: Any, out: Any) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class _Cut:
+    """A loop whose result is zero from ``bound`` on; equal to another one of the same loop and bound."""
+
+    loop: Callable[..., Any]
+    bound: float
+
+    def __call__(self, v: Any, v_th: Any, parameters: Any, out: Any) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            far = np.abs(v - v_th) >= bound
-        loop(v, v_th, parameters, out)
+            far = np.abs(v - v_th) >= self.bound
+        self.loop(v, v_th, parameters, out)
         out[far] = 0.0
-
-    return cut, parameters

@@ -70,10 +70,10 @@ def of_each(plan: Plan, product: Any, z: Tensor, other: Tensor, square: bool) ->
 
 
 def finite(plan: Plan, arrays: Array) -> list[bool]:
-    """Whether each member's part of [V, K, B, N] is."""
+    """Whether each member's part of [V, K, ...] is."""
     if plan.members == 1:
         return [not plan.loop("not_finite")(arrays.reshape(-1))]
-    return [bool(own) for own in np.asarray(np.isfinite(arrays).all(axis=(0, 2, 3)))]
+    return [bool(np.isfinite(arrays[:, k]).all()) for k in range(plan.members)]
 
 
 def room_for(plan: Plan, chunk: Chunk, wanted: Sequence[bool], scratch: memory.Scratch | None = None) -> Kept:
@@ -120,7 +120,7 @@ class Made:
         arrived, sent: the events of each chunk.
         stored, packed: variables or h of chunks; those that are in neither are computed again.
         reads: see :class:`Forward`.
-        finite: of each member, whether all was up to now; the backward pass goes on with it.
+        finite: of each member, whether all was up to now.
     """
 
     call: Call

@@ -34,7 +34,7 @@ from .backward import Backward, Wants
 from .call import Call
 from .event_list import EventList, array
 from .forward import Forward, Made
-from .plan import Code, Given, plan_for
+from .plan import Code, Given, Plan, plan_for
 from .recursion import Recursion
 
 __all__ = ["run", "ways"]
@@ -204,16 +204,15 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        made: Made = ctx.made
-        found = None
-        if any(made.finite) and (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")):
+        found, finite = None, ctx.made.finite
+        if any(finite) and (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")):
             with torch.no_grad(), _in_full():
-                found = _backward(ctx, grads)
-        elif any(made.finite):
-            found = _backward(ctx, grads)
-        if not all(made.finite):
+                found, finite = _backward(ctx, grads)
+        elif any(finite):
+            found, finite = _backward(ctx, grads)
+        if not all(finite):
             with _in_full():
-                found = _where(made, found, _reference_backward(ctx, grads))
+                found = _where(ctx.made.call.plan, finite, found, _reference_backward(ctx, grads))
         assert found is not None
         return refuse_second_derivative((None, *found))
 
@@ -223,29 +222,31 @@ def _named_state(call: Call, rest: Sequence[Tensor | None]) -> dict[str, Tensor]
     return {name: t for name, t in zip(names, rest[len(rest) - len(names) :], strict=True) if t is not None}
 
 
-def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...] | None:
-    """Gradients from the loops; None when no member's were finite on the way."""
+def _backward(
+    ctx: Any, grads: Sequence[Tensor | None]
+) -> tuple[tuple[Tensor | None, ...] | None, list[bool]]:  # fmt: skip
+    """Gradients from the loops, None when no member's were finite on the way; and whose were."""
     drive, w_in, _, w_rec, *rest = ctx.saved_tensors
     _, x, from_drive, from_w_in, bias, from_w_rec, *others = ctx.needs_input_grad
     wants = Wants(x, from_drive, from_w_in, bias, from_w_rec, others)
-    return Backward(ctx.made, drive, w_in, w_rec, rest, _named_state(ctx.made.call, rest), grads, wants).gradients()
+    one = Backward(ctx.made, drive, w_in, w_rec, rest, _named_state(ctx.made.call, rest), grads, wants)
+    return one.gradients(), one.finite
 
 
 def _where(
-    made: Made, found: tuple[Tensor | None, ...] | None, reference: tuple[Tensor | None, ...]
-) -> tuple[Tensor | None, ...]:
+    plan: Plan, finite: Sequence[bool], found: tuple[Tensor | None, ...] | None, reference: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:  # fmt: skip
     """The gradients found for members whose are finite, the reference's for the others."""
-    axis = made.call.plan.axis
-    if found is None or not axis:
+    if found is None or not plan.axis:
         return reference
-    finite = torch.tensor(made.finite)
+    chosen = torch.tensor(finite)
     mixed: list[Tensor | None] = []
     for own, plain in zip(found, reference, strict=True):
-        apart = own is not None and plain is not None and own.shape == plain.shape and len(own) == len(finite)
-        if own is None or plain is None or not apart or (own.ndim == 3 and made.call.plan.shared):
+        apart = own is not None and plain is not None and own.shape == plain.shape and len(own) == len(chosen)
+        if own is None or plain is None or not apart or (own.ndim == 3 and plan.shared):
             mixed.append(plain)
         else:
-            mixed.append(torch.where(finite.view(-1, *[1] * (own.ndim - 1)), own, plain))
+            mixed.append(torch.where(chosen.view(-1, *[1] * (own.ndim - 1)), own, plain))
     return tuple(mixed)
 
 

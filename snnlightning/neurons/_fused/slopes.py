@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ...typing import SpikeFunction
 from . import memory
-from .formula import formula
+from .formula import Formula
 from .plan import Plan
 
 __all__ = ["Kept", "Packed", "Slopes"]
@@ -25,15 +24,14 @@ class Slopes:
 
     Args:
         plan: of the call.
-        spikes: the surrogates.
-        rows, numbers: see :class:`.call.Call`.
+        formulas: of each member's surrogate; none of neurons without a threshold.
+        rows, numbers: see :class:`.call.Constants`.
     """
 
     def __init__(
-        self, plan: Plan, spikes: Sequence[SpikeFunction | None], rows: Sequence[Array], numbers: Sequence[Sequence[bool]]
+        self, plan: Plan, formulas: Sequence[Formula | None], rows: Sequence[Array], numbers: Sequence[Sequence[bool]]
     ) -> None:  # fmt: skip
-        self.plan, self.rows = plan, rows
-        self.formulas = [formula(plan.code, spike, plan.dtype) for spike in spikes] if plan.spiking else []
+        self.plan, self.rows, self.formulas = plan, rows, formulas
         self.known = all(f is not None for f in self.formulas)
         """Whether there is a loop for all of them; torch makes the others."""
         self.parameters = [np.array(f[1], plan.real) if f is not None else plan.none1 for f in self.formulas]
