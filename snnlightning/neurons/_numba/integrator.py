@@ -46,10 +46,7 @@ class _Part:
 
     def zeros(self, row: Any) -> list[Any]:
         """As variables."""
-        from llvmlite import ir
-
-        zero = ir.Constant(row.element, 0.0)
-        return [self.words.variable(value) for value in self.everywhere(zero)]
+        return [self.words.variable(value) for value in self.everywhere(self.words.zero(row.element))]
 
     def now(self, kept: list[Any]) -> list[Any]:
         return [self.words.builder.load(value) for value in kept]

@@ -445,10 +445,10 @@ def _product(words: _Words, delta: _Row, rows: _Row, samples: Any, anew: Any, ou
 @in_vectors(_product)
 def product(delta: Array, rows: Array, samples: int, anew: int, out: Array) -> None:
     """out += delta @ rows, or out = when ``anew``, for ``samples`` rows of delta; row after row, rounded once where a machine can."""
-    total = np.zeros_like(out) if anew else out.copy()
+    total = np.zeros_like(out[:samples]) if anew else out[:samples].copy()
     for k in range(len(rows)):
-        total += delta[:, k : k + 1] * rows[k]
-    out[:] = total
+        total += delta[:samples, k : k + 1] * rows[k]
+    out[:samples] = total
 
 
 _SUM: tuple[str, ...] = ("reassoc", "contract", "nsz")
