@@ -66,7 +66,15 @@ def interrupt() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.usefixtures("two_threads")
+@pytest.fixture
+def interruptible():
+    """A process that a shell started behind ``&`` ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("two_threads", "interruptible")
 @pytest.mark.parametrize(("strike", "error", "most"), [(fail, ValueError, 9), (interrupt, KeyboardInterrupt, 99)])
 def test_an_error_comes_out_and_ends_the_work(strike, error, most):
     ran = []
