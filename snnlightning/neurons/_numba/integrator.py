@@ -70,6 +70,11 @@ class _Part:
         return self.each(lambda a, x, g, y: b.fadd(b.fmul(a, x), b.fmul(g, y)), a, x, g, y)
 
 
+def _is_there(words: Any, rows: Any) -> Any:
+    """Whether an array that may be left out was given."""
+    return words.builder.icmp_signed("!=", rows.length, words.number(0))
+
+
 def _integrate(
     words: Any, pointer: Any, index: Any, w_in_t: Any, bias: Any, coefficients: Any, v: Any, second: Any, output: Any,
     potentials: Any, currents: Any, arguments: Any, samples: Any, steps: Any, flags: Any,
@@ -79,16 +84,13 @@ def _integrate(
     def has(flag: int) -> Any:
         return b.icmp_signed("!=", b.and_(flags, number(flag)), number(0))
 
-    def wanted(rows: Any) -> Any:
-        return b.icmp_signed("!=", rows.length, number(0))
-
     for width, places in _few(words, v.length):
         part = _Part(words, width, places)
         decay_syn, decay_mem, gain = (part.load(coefficients.row(number(k))) for k in range(3))
         with words.upto(number(0), samples) as (s, _):
             vs = part.kept(v.row(s))
             twice = b.mul(s, number(2))
-            read = b.and_(wanted(arguments), b.or_(has(READ_SUM), has(READ_MAX)))
+            read = b.and_(_is_there(words, arguments), b.or_(has(READ_SUM), has(READ_MAX)))
             cs, found, at = part.zeros(v), part.zeros(v), part.zeros(v)
             with b.if_then(has(CURRENT)):
                 part.become(cs, part.load(second.row(s)))
@@ -98,7 +100,7 @@ def _integrate(
             with words.upto(number(0), steps) as (t, _):
                 row = b.add(b.mul(s, steps), t)
                 for rows in (potentials, output):
-                    with b.if_then(wanted(rows)):
+                    with b.if_then(_is_there(words, rows)):
                         part.store(rows.row(row), part.now(vs))
                 with b.if_then(read), b.if_else(has(READ_SUM)) as (to_sum, to_maximum):
                     with to_sum:
@@ -111,18 +113,18 @@ def _integrate(
                 cur = part.zeros(v)
                 with words.upto(pointer.load(row), pointer.load(b.add(row, number(1)))) as (e, _):
                     part.become(cur, part.each(b.fadd, part.now(cur), part.load(w_in_t.row(index.load(e)))))
-                with b.if_then(wanted(bias)):
+                with b.if_then(_is_there(words, bias)):
                     part.become(cur, part.each(b.fadd, part.now(cur), part.load(bias)))
                 with b.if_else(has(CURRENT)) as (through, directly):
                     with through:
                         before = part.now(cs)
-                        with b.if_then(wanted(currents)):
+                        with b.if_then(_is_there(words, currents)):
                             part.store(currents.row(row), before)
                         part.become(vs, part.mixed(decay_mem, part.now(vs), gain, before))
                         decayed = part.each(b.fmul, decay_syn, before)
                         part.become(cs, part.each(b.fadd, decayed, part.now(cur)))
                     with directly:
-                        with b.if_then(wanted(currents)):
+                        with b.if_then(_is_there(words, currents)):
                             part.store(currents.row(row), part.now(cur))
                         part.become(vs, part.mixed(decay_mem, part.now(vs), gain, part.now(cur)))
             part.store(v.row(s), part.now(vs))
@@ -169,17 +171,11 @@ def _integrate_back(
     words: Any, read_back: Any, grad_output: Any, grad_potentials: Any, coefficients: Any, grad_v: Any, grad_i: Any, delta: Any,
     samples: Any, steps: Any, has_current: Any,
 ) -> None:  # fmt: skip
-    from llvmlite import ir
-
     b, number = words.builder, words.number
     current = b.icmp_signed("!=", has_current, number(0))
-    rounded = functools.partial(
-        b.fmul, flags=("nsz",)
-    )  # and not fused with what is added, as kernels with ``fast`` may otherwise
-    zero = ir.Constant(grad_v.element, 0.0)
-
-    def wanted(rows: Any) -> Any:
-        return b.icmp_signed("!=", rows.length, number(0))
+    # And not fused with what is added, as kernels with ``fast`` may otherwise.
+    rounded = functools.partial(b.fmul, flags=("nsz",))
+    zero = words.zero(grad_v.element)
 
     for width, places in _few(words, grad_v.length):
         part = _Part(words, width, places)
@@ -188,7 +184,7 @@ def _integrate_back(
             gv, gi, sent, at = part.kept(grad_v.row(s)), part.zeros(grad_v), part.zeros(grad_v), part.zeros(grad_v)
             with b.if_then(current):
                 part.become(gi, part.load(grad_i.row(s)))
-            with b.if_then(wanted(read_back)):
+            with b.if_then(_is_there(words, read_back)):
                 twice = b.mul(s, number(2))
                 part.become(sent, part.load(read_back.row(twice)))
                 part.become(at, part.load(read_back.row(b.add(twice, number(1)))))
@@ -202,14 +198,14 @@ def _integrate_back(
                     with directly:
                         part.store(delta.row(row), part.each(b.fmul, gain, part.now(gv)))
                 part.become(gv, part.each(rounded, part.now(gv), decay_mem))
-                with b.if_then(wanted(read_back)):
+                with b.if_then(_is_there(words, read_back)):
                     step, zeros = part.everywhere(b.sitofp(t, grad_v.element)), part.everywhere(zero)
                     always = part.compared(b.fcmp_ordered, "<", part.now(at), zeros)
                     here = part.compared(b.fcmp_ordered, "==", part.now(at), step)
                     given = part.each(b.select, part.each(b.or_, always, here), part.now(sent), zeros)
                     part.become(gv, part.each(b.fadd, part.now(gv), given))
                 for rows in (grad_output, grad_potentials):
-                    with b.if_then(wanted(rows)):
+                    with b.if_then(_is_there(words, rows)):
                         part.become(gv, part.each(b.fadd, part.now(gv), part.load(rows.row(row))))
             part.store(grad_v.row(s), part.now(gv))
             with b.if_then(current):
