@@ -77,7 +77,7 @@ def run(code: Code, recursions: Sequence[Recursion], work: LayerCall, way: str |
         None if work.sizes is None else tuple(work.sizes), None if work.recurrent is None else tuple(work.recurrent), limits.in_use,
     ))  # fmt: skip
     call = Call(
-        plan, work.neurons, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, arrived, _made_by_a_layer(read),
+        plan, recursions, work.spikes, work.coefficients, work.plain, potentials, keep, arrived, _made_by_a_layer(read),
     )  # fmt: skip
     # The one thing that autocast makes half.
     drive = drive_of(read, w_in, bias).to(dtype) if not sparse and read is not None else None

@@ -14,7 +14,7 @@ from .event_list import EventList, array
 from .recursion import READ_MAX, READ_SUM, RECURRENT, RESET_ATTACHED, RESET_ZERO, SPIKING, Recursion
 from .weight_gradient import lots
 
-__all__ = ["Code", "Given", "Plan", "plan_for"]
+__all__ = ["Code", "Given", "Plan", "part", "plan_for"]
 
 Array = np.ndarray[Any, Any]
 
