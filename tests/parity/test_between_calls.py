@@ -140,3 +140,41 @@ def test_a_maximum_over_potentials_that_are_no_number_is_none(features):
     read = [scan(LI(), x, w_in, readout=MaxOverTime(), backend=backend).read for backend in ("numba", "reference")]
     assert read[1][0, 0].isnan()
     assert torch.equal(read[0].isnan(), read[1].isnan())
+
+
+def test_the_sums_of_a_narrow_member_are_its_own_beside_a_wide_one():
+    """Over samples NumPy adds one column by itself in another order than columns side by side."""
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(40, 12, 90, generator=generator) < 0.02).float()
+    w_in, bias = 2.0 * torch.randn(1, 90, generator=generator), torch.zeros(1)
+    wide = [torch.zeros(2, 5, 90), torch.zeros(2, 5)]
+    grads = []
+    for together in (False, True):
+        if together:
+            wide[0][0, :1], wide[1][0, :1] = w_in, bias
+        given = [t.clone().requires_grad_() for t in (wide if together else (w_in, bias))]
+        sizes = [(1, 90), (5, 90)] if together else None
+        output = scan(
+            LIF(), x, given[0], bias=given[1], spike=SuperSpike(), sizes=sizes, backend="numba"
+        ).output  # fmt: skip
+        own = output[0, ..., :1] if together else output
+        grad = torch.autograd.grad((own * torch.linspace(0.1, 1.7, 480).view(40, 12, 1)).sum(), given)[1]
+        grads.append(grad[0, :1] if together else grad)
+    assert torch.equal(*grads)
+
+
+def test_arrays_to_work_in_belong_to_one_pass_at_a_time_and_large_ones_to_none():
+    memory._left.clear()
+    first, second = memory.Scratch.of_before(), memory.Scratch.of_before()
+    assert first is not second
+    first("rows", (4, 33), np.float32)
+    first.leave()
+    second.leave()
+    assert memory.Scratch.of_before() is first
+    assert memory.Scratch.of_before() not in (first, second)
+    second("index", (2**24 + 1,), np.uint8)
+    second.leave()
+    for size in range(300, 0, -1):
+        first("rows", (size,), np.float32)
+    first.leave()
+    assert memory.Scratch.of_before() not in (first, second)
